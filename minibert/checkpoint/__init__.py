@@ -1,0 +1,1 @@
+"""Checkpoints: which files there are, what is in them, and what the tensors are called."""

@@ -1,0 +1,143 @@
+"""The files of a checkpoint folder: find the weights, read them safely, write them so that a kill cannot hurt.
+
+This file knows names and tensors, and no module. Weights are read with `safetensors`, or with
+`torch.load(weights_only=True)`, so that nothing a checkpoint contains is ever executed.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+# In order of preference: a format that cannot hold code comes before one that could.
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be found, read or used; the message names the file, the key and the remedy."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises `CheckpointError` when `path` holds anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: expected a JSON file, but it cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a JSON object {{...}}, found {type(content).__name__}")
+    return content
+
+
+def find_weights(folder: Path) -> Path:
+    """The first of `WEIGHT_FILES` in `folder`. Raises `CheckpointError` when there is none."""
+    for name in WEIGHT_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise CheckpointError(f"{folder}: no weights found; expected one of {', '.join(WEIGHT_FILES)}")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors behind `path`, one of `WEIGHT_FILES`, by the names they have in the file.
+
+    Tensors of safetensors files are memory-mapped: they take memory only when they are touched.
+    """
+    if path.name.endswith(".index.json"):
+        return _read_shards(path)
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+
+
+def shard_names(index_path: Path) -> list[str]:
+    """The shard files that an index names, each a plain file name (an index must not point elsewhere)."""
+    weight_map = read_json(index_path).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise CheckpointError(f"{index_path}: expected a 'weight_map' from tensor names to file names")
+    shards = sorted(set(weight_map.values()))
+    for shard in shards:
+        if shard in ("", ".", "..") or Path(shard).name != shard or "\\" in shard:
+            raise CheckpointError(f"{index_path}: shard {shard!r} must be a plain file name inside the folder")
+    return shards
+
+
+def _read_shards(index_path: Path) -> dict[str, Tensor]:
+    expected: dict[str, str] = {}
+    tensors: dict[str, Tensor] = {}
+    for shard in shard_names(index_path):
+        path = index_path.parent / shard
+        if not path.is_file():
+            raise CheckpointError(f"{index_path}: shard {shard} is missing; download the checkpoint again")
+        for key, tensor in read_tensors(path).items():
+            if key in tensors:
+                raise CheckpointError(f"{path}: tensor {key!r} is also in shard {expected[key]}")
+            tensors[key], expected[key] = tensor, shard
+    for key, shard in read_json(index_path)["weight_map"].items():
+        if expected.get(key) != shard:
+            raise CheckpointError(f"{index_path}: tensor {key!r} is not in shard {shard}, where the index puts it")
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        # Memory-mapping needs the zip format that torch has written since 1.6; older files are read whole.
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except Exception as error:  # torch.load raises almost any type on a file that is not its own
+        first_line = str(error).strip().split("\n")[0]
+        raise CheckpointError(f"{path}: not a file of plain tensors, refused: {first_line}") from error
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise CheckpointError(f"{path}: expected a dictionary of tensors; save model.state_dict(), not the model")
+    return tensors
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file whole or not at all. Tensors must not share memory with each other."""
+    # safetensors wants plain memory of the tensor's own; "format" is what transformers looks for.
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with written_whole(path) as temporary:
+        save_file(plain, temporary, metadata={"format": "pt"})
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` that takes its place when the block ends, and vanishes when it fails.
+
+    At every moment `path` is either what it was or what it will be: a kill leaves the last good file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

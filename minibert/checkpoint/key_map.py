@@ -1,0 +1,93 @@
+"""What the tensors of a Hugging Face checkpoint are called here, and the other way round.
+
+The table is data: one row per tensor, `{i}` stands for the number of a layer. Every key of a file that is not in
+it is either one of the exceptions named below, or is reported.
+"""
+
+import re
+from collections.abc import Iterable
+
+# (our name, their name)
+KEY_MAP = (
+    ("bert.embeddings.word.weight", "bert.embeddings.word_embeddings.weight"),
+    ("bert.embeddings.segment.weight", "bert.embeddings.token_type_embeddings.weight"),
+    ("bert.embeddings.position.weight", "bert.embeddings.position_embeddings.weight"),
+    ("bert.embeddings.norm.weight", "bert.embeddings.LayerNorm.weight"),
+    ("bert.embeddings.norm.bias", "bert.embeddings.LayerNorm.bias"),
+    ("bert.encoder.layer.{i}.attention.query.weight", "bert.encoder.layer.{i}.attention.self.query.weight"),
+    ("bert.encoder.layer.{i}.attention.query.bias", "bert.encoder.layer.{i}.attention.self.query.bias"),
+    ("bert.encoder.layer.{i}.attention.key.weight", "bert.encoder.layer.{i}.attention.self.key.weight"),
+    ("bert.encoder.layer.{i}.attention.key.bias", "bert.encoder.layer.{i}.attention.self.key.bias"),
+    ("bert.encoder.layer.{i}.attention.value.weight", "bert.encoder.layer.{i}.attention.self.value.weight"),
+    ("bert.encoder.layer.{i}.attention.value.bias", "bert.encoder.layer.{i}.attention.self.value.bias"),
+    ("bert.encoder.layer.{i}.attention.output.weight", "bert.encoder.layer.{i}.attention.output.dense.weight"),
+    ("bert.encoder.layer.{i}.attention.output.bias", "bert.encoder.layer.{i}.attention.output.dense.bias"),
+    ("bert.encoder.layer.{i}.attention_norm.weight", "bert.encoder.layer.{i}.attention.output.LayerNorm.weight"),
+    ("bert.encoder.layer.{i}.attention_norm.bias", "bert.encoder.layer.{i}.attention.output.LayerNorm.bias"),
+    ("bert.encoder.layer.{i}.feed_forward.up.weight", "bert.encoder.layer.{i}.intermediate.dense.weight"),
+    ("bert.encoder.layer.{i}.feed_forward.up.bias", "bert.encoder.layer.{i}.intermediate.dense.bias"),
+    ("bert.encoder.layer.{i}.feed_forward.down.weight", "bert.encoder.layer.{i}.output.dense.weight"),
+    ("bert.encoder.layer.{i}.feed_forward.down.bias", "bert.encoder.layer.{i}.output.dense.bias"),
+    ("bert.encoder.layer.{i}.feed_forward_norm.weight", "bert.encoder.layer.{i}.output.LayerNorm.weight"),
+    ("bert.encoder.layer.{i}.feed_forward_norm.bias", "bert.encoder.layer.{i}.output.LayerNorm.bias"),
+    ("bert.pooler.dense.weight", "bert.pooler.dense.weight"),
+    ("bert.pooler.dense.bias", "bert.pooler.dense.bias"),
+    ("mlm_head.dense.weight", "cls.predictions.transform.dense.weight"),
+    ("mlm_head.dense.bias", "cls.predictions.transform.dense.bias"),
+    ("mlm_head.norm.weight", "cls.predictions.transform.LayerNorm.weight"),
+    ("mlm_head.norm.bias", "cls.predictions.transform.LayerNorm.bias"),
+    ("mlm_head.decoder.weight", "cls.predictions.decoder.weight"),
+    ("mlm_head.decoder.bias", "cls.predictions.decoder.bias"),
+    ("mlm_head.bias", "cls.predictions.bias"),
+    ("nsp_head.linear.weight", "cls.seq_relationship.weight"),
+    ("nsp_head.linear.bias", "cls.seq_relationship.bias"),
+    ("classifier.linear.weight", "classifier.weight"),
+    ("classifier.linear.bias", "classifier.bias"),
+    ("span_classifier.weight", "qa_outputs.weight"),
+    ("span_classifier.bias", "qa_outputs.bias"),
+)
+
+# Checkpoints converted from TensorFlow in 2018 and 2019 use its names for the LayerNorm parameters.
+LEGACY_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+# A buffer 0, 1, 2, ... that older versions of transformers saved; it holds nothing.
+IGNORED_KEY = "embeddings.position_ids"
+
+# The encoder's own parts, as they are called in the file of a bare BertModel, which has no "bert." in front.
+_ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+_LAYER = re.compile(r"\.layer\.(\d+)\.")
+_THEIRS = dict(KEY_MAP)
+_OURS = {theirs: ours for ours, theirs in KEY_MAP}
+
+
+def to_reference(name: str) -> str:
+    """Our parameter name (with "bert." in front of the encoder's) -> the key in a Hugging Face file."""
+    return _look_up(_THEIRS, name)
+
+
+def from_reference(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """The keys of a Hugging Face file -> {our name: key}, and the keys that no BERT has.
+
+    With or without "bert." in front of the encoder's parts, with old or new LayerNorm names.
+    """
+    names, unexpected = {}, []
+    for key in keys:
+        try:
+            names[_look_up(_OURS, _canonical(key))] = key
+        except KeyError:
+            if not key.endswith(IGNORED_KEY):
+                unexpected.append(key)
+    return names, unexpected
+
+
+def _canonical(key: str) -> str:
+    for old, new in LEGACY_NAMES.items():
+        key = f"{key.removesuffix(old)}{new}" if key.endswith(f".{old}") else key
+    return f"bert.{key}" if key.startswith(_ENCODER_PARTS) else key
+
+
+def _look_up(table: dict[str, str], name: str) -> str:
+    layer = _LAYER.search(name)
+    if layer is None:
+        return table[name]
+    return table[_LAYER.sub(".layer.{i}.", name, count=1)].replace("{i}", layer[1])

@@ -1,0 +1,17 @@
+"""What the scripts share: bad input ends in one clear line, never in a traceback."""
+
+import sys
+from collections.abc import Callable
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Call `main` and exit: with its return value, or with 2 and one line that says what was wrong with the input."""
+    try:
+        status = main()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)

@@ -1,0 +1,236 @@
+"""`BertConfig`: every number that defines a BERT, under the names of Hugging Face's `config.json`.
+
+The dimension letters of every shape comment in this package:
+
+    B  sequences in a batch              H  attention heads
+    S  positions of the padded batch     K  head size, D / H
+    T  real tokens in a batch            F  feed-forward size
+    D  hidden size                       V  vocabulary size
+    L  encoder layers                    C  classes
+"""
+
+import json
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from minibert.checkpoint.files import CheckpointError, read_json, write_text
+from minibert.checkpoint.hub import resolve_files
+
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
+# What a config.json may say only in this way: any other value asks for a model that is not BERT's encoder.
+_ENCODER_ONLY = {
+    "model_type": "bert",
+    "is_decoder": False,
+    "is_encoder_decoder": False,
+    "add_cross_attention": False,
+    "position_embedding_type": "absolute",
+    "pruned_heads": {},
+}
+
+
+@dataclass
+class BertConfig:
+    """The shape and the constants of a BERT (Devlin et al. 2019, sections 3 and A.2); defaults: BERT-base.
+
+    Raises `ValueError`, naming the field, for a config that no BERT can have.
+    """
+
+    vocab_size: int = 30522  # V
+    hidden_size: int = 768  # D
+    num_hidden_layers: int = 12  # L
+    num_attention_heads: int = 12  # H
+    intermediate_size: int = 3072  # F
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int | None = 0
+    classifier_dropout: float | None = None  # None: the hidden one
+    tie_word_embeddings: bool = True
+    _: KW_ONLY
+    num_labels: int | None = None  # C; None: as many as id2label has, else 2
+    id2label: dict[int, str] | None = None
+    label2id: dict[str, int] | None = None
+    problem_type: str | None = None  # None: told from the labels
+    architectures: list[str] | None = None
+    output_attentions: bool = False
+    output_hidden_states: bool = False
+    attn_implementation: str = field(default="sdpa", metadata={"saved": False})
+
+    def __post_init__(self) -> None:
+        self._check_sizes()
+        self._check_probabilities()
+        self._check_choices()
+        self._settle_labels()
+
+    @classmethod
+    def tiny(cls, **changes) -> Self:
+        """BERT-tiny of the published miniatures (Turc et al. 2019, table 1)."""
+        return cls._published(2, 128, **changes)
+
+    @classmethod
+    def mini(cls, **changes) -> Self:
+        """BERT-mini of the published miniatures."""
+        return cls._published(4, 256, **changes)
+
+    @classmethod
+    def small(cls, **changes) -> Self:
+        """BERT-small of the published miniatures."""
+        return cls._published(4, 512, **changes)
+
+    @classmethod
+    def medium(cls, **changes) -> Self:
+        """BERT-medium of the published miniatures."""
+        return cls._published(8, 512, **changes)
+
+    @classmethod
+    def base(cls, **changes) -> Self:
+        """BERT-base (Devlin et al. 2019, section 3)."""
+        return cls._published(12, 768, **changes)
+
+    @classmethod
+    def large(cls, **changes) -> Self:
+        """BERT-large (Devlin et al. 2019, section 3)."""
+        return cls._published(24, 1024, **changes)
+
+    @classmethod
+    def _published(cls, layers: int, hidden: int, **changes) -> Self:
+        # All published sizes have heads of 64 dimensions and a feed-forward layer four times as wide.
+        sizes = {
+            "num_hidden_layers": layers,
+            "hidden_size": hidden,
+            "num_attention_heads": hidden // 64,
+            "intermediate_size": 4 * hidden,
+        }
+        return cls(**{**sizes, **changes})
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], source: str = "config", **changes) -> Self:
+        """A config from the fields of a `config.json`; `changes` win, and are checked like any argument.
+
+        Fields that say nothing about an encoder (`use_cache`, `transformers_version`, ...) are passed over;
+        a field that asks for another model than BERT's encoder raises `CheckpointError` naming it.
+        """
+        for name, expected in _ENCODER_ONLY.items():
+            found = values.get(name)
+            if found not in (None, expected):
+                raise CheckpointError(f"{source}: {name} is {found!r}, but minibert's BERT has only {expected!r}")
+        known = {f.name for f in fields(cls)}
+        saved = {name: value for name, value in values.items() if name in known}
+        names_given = saved.get("id2label") or {}
+        if names_given or "id2label" in changes:
+            saved.pop("num_labels", None)
+        if changes.get("num_labels", len(names_given)) != len(names_given) or "id2label" in changes:
+            saved = {name: value for name, value in saved.items() if name not in ("id2label", "label2id")}
+        try:
+            return cls(**{**saved, **changes})
+        except (ValueError, AttributeError) as error:
+            raise CheckpointError(f"{source}: {error}") from error
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **changes,
+    ) -> Self:
+        """Read `config.json` (in the oldest checkpoints `bert_config.json`) of a folder or hub name.
+
+        Raises `CheckpointError` when there is none, or when it does not describe a BERT encoder.
+        """
+        files = resolve_files(
+            name_or_folder,
+            ["config.json"],
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            token=token,
+        ) or resolve_files(name_or_folder, ["bert_config.json"], local_files_only=True)
+        if not files:
+            raise CheckpointError(f"{name_or_folder}: no config.json found; is this the folder of a checkpoint?")
+        path = next(iter(files.values()))
+        return cls.from_dict(read_json(path), source=str(path), **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of `config.json`, in the form that `transformers` reads."""
+        values = asdict(self)
+        for f in fields(self):
+            if not f.metadata.get("saved", True) or values[f.name] is None:
+                del values[f.name]
+        del values["num_labels"]  # the ecosystem keeps the number of labels as the length of id2label
+        values["pad_token_id"] = self.pad_token_id  # None means "no padding row", not "the default"
+        return {"model_type": "bert", **values}
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` into `folder`."""
+        write_text(Path(folder) / "config.json", json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n")
+
+    def _check_sizes(self) -> None:
+        sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+        for name in (*sizes, "max_position_embeddings", "type_vocab_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a positive whole number, got {value!r}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads"
+                f" ({self.num_attention_heads}): every head gets an equal share"
+            )
+        pad = self.pad_token_id
+        if pad is not None and not (isinstance(pad, int) and 0 <= pad < self.vocab_size):
+            raise ValueError(f"pad_token_id must be None or lie in [0, vocab_size={self.vocab_size}), got {pad!r}")
+
+    def _check_probabilities(self) -> None:
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+            value = getattr(self, name)
+            if value is None and name == "classifier_dropout":
+                continue
+            if not _is_number(value) or not 0 <= value < 1:
+                raise ValueError(f"{name} must be a probability in [0, 1), got {value!r}")
+        for name in ("initializer_range", "layer_norm_eps"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 < value < float("inf"):
+                raise ValueError(f"{name} must be a positive number, got {value!r}")
+
+    def _check_choices(self) -> None:
+        choices = {
+            "hidden_act": ACTIVATIONS,
+            "problem_type": (None, *PROBLEM_TYPES),
+            "attn_implementation": ("eager", "sdpa"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {getattr(self, name)!r}")
+        for name in ("tie_word_embeddings", "output_attentions", "output_hidden_states"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
+
+    def _settle_labels(self) -> None:
+        """Bring `num_labels`, `id2label` and `label2id` into agreement."""
+        if self.id2label is None:
+            self.num_labels = 2 if self.num_labels is None else self.num_labels
+            if not isinstance(self.num_labels, int) or self.num_labels < 1:
+                raise ValueError(f"num_labels must be a positive whole number, got {self.num_labels!r}")
+            self.id2label = {i: f"LABEL_{i}" for i in range(self.num_labels)}
+        self.id2label = {int(i): str(label) for i, label in self.id2label.items()}  # JSON knows only string keys
+        if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
+            raise ValueError(f"id2label must have the keys 0, 1, ..., got {sorted(self.id2label)}")
+        if self.num_labels not in (None, len(self.id2label)):
+            raise ValueError(f"num_labels is {self.num_labels}, but id2label names {len(self.id2label)} labels")
+        self.num_labels = len(self.id2label)
+        if self.label2id is None:
+            self.label2id = {label: i for i, label in self.id2label.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

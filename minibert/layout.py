@@ -1,0 +1,88 @@
+"""`BatchLayout`: where each sequence of a padded batch lies in a flat matrix without padding.
+
+Only attention needs to know which tokens belong together; everything else in BERT acts on each token alone.
+So the model works on a flat (T, D) matrix of real tokens, and this object knows the way there and back.
+Sequences lie in it in the order of their lengths, so that attention can take those of equal length together
+as a plain view.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BatchLayout:
+    """The flat order of the T real tokens of a (B, S) batch.
+
+    A batch without padding is the simple case: T = B * S, one group, nothing is moved.
+    """
+
+    batch_size: int  # B
+    seq_len: int  # S
+    groups: list[tuple[int, int]]  # (how many sequences, of how many tokens each), in flat order
+    token_index: Tensor | None = None  # (T,) each token's place in the batch read row by row; None: all, in order
+    row_index: Tensor | None = None  # (B',) the row of each sequence, in flat order; empty sequences are left out
+    key_mask: Tensor | None = None  # (B, S) bool, only where padding must stay in (see `from_mask`)
+
+    @classmethod
+    def from_mask(cls, attention_mask: Tensor | None, batch_size: int, seq_len: int) -> Self:
+        """The layout of a batch in which `attention_mask` (B, S) is nonzero at real tokens; None: everywhere."""
+        everything = [(batch_size, seq_len)]
+        if attention_mask is None:
+            return cls(batch_size, seq_len, everything)
+        real = attention_mask != 0
+        if torch.compiler.is_compiling():
+            # Ragged shapes depend on data, which torch.export and torch.compile cannot trace: keep the rectangle.
+            return cls(batch_size, seq_len, everything, key_mask=real)
+        lengths, row_index = real.sum(1).sort(stable=True)
+        sizes, counts = lengths.unique_consecutive(return_counts=True)
+        groups = [(c, n) for c, n in zip(counts.tolist(), sizes.tolist(), strict=True) if n > 0]
+        if groups == everything:
+            return cls(batch_size, seq_len, everything)
+        row, column = real[row_index].nonzero(as_tuple=True)
+        return cls(batch_size, seq_len, groups, row_index[row] * seq_len + column, row_index[lengths > 0])
+
+    def flatten(self, padded: Tensor) -> Tensor:
+        """(B, S, ...) -> (T, ...): drop the padding."""
+        flat = padded.flatten(0, 1)
+        return flat if self.token_index is None else flat[self.token_index]
+
+    def unflatten(self, flat: Tensor, fill: float = 0.0) -> Tensor:
+        """(T, ...) -> (B, S, ...): put every token back in its place; padding gets `fill`."""
+        shape = (self.batch_size, self.seq_len, *flat.shape[1:])
+        if self.token_index is not None:
+            padded = flat.new_full((self.batch_size * self.seq_len, *flat.shape[1:]), fill)
+            return padded.index_copy(0, self.token_index, flat).view(shape)
+        if self.key_mask is not None:
+            padding = ~self.key_mask.view(self.batch_size, self.seq_len, *(1 for _ in flat.shape[1:]))
+            return flat.view(shape).masked_fill(padding, fill)
+        return flat.view(shape)
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """(T, D) -> for each group of sequences of equal length n, a view (sequences, n, D)."""
+        parts = flat.split([count * length for count, length in self.groups])
+        return [part.view(count, length, -1) for part, (count, length) in zip(parts, self.groups, strict=True)]
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        """The inverse of `split`: (sequences, n, D) of each group -> (T, D)."""
+        flat = [part.flatten(0, 1) for part in parts]
+        return flat[0] if len(flat) == 1 else torch.cat(flat)
+
+    def pad_attention(self, parts: list[Tensor]) -> Tensor:
+        """Attention weights (sequences, H, n, n) of each group -> (B, H, S, S), zeros where there is padding."""
+        if self.token_index is None:
+            (weights,) = parts
+            return weights if self.key_mask is None else weights * self.key_mask[:, None, :, None]
+        heads = parts[0].shape[1]
+        padded = parts[0].new_zeros(self.batch_size, heads, self.seq_len, self.seq_len)
+        rows = self.row_index.split([count for count, _ in self.groups])
+        columns = (self.token_index % self.seq_len).split([count * length for count, length in self.groups])
+        for weights, row, column in zip(parts, rows, columns, strict=True):
+            column = column.view(len(row), -1)  # (sequences, n)
+            # Index (sequences, n, n) of every weight in the batch, for all heads at once.
+            index = (row[:, None, None], slice(None), column[:, :, None], column[:, None, :])
+            padded[index] = weights.permute(0, 2, 3, 1)
+        return padded

@@ -1,0 +1,85 @@
+"""The losses. Each is a mean over the labels that are there, and zero, not NaN, where there is none.
+
+MLM and NSP are the two of pretraining (Devlin et al. 2019, section 3.1, tasks 1 and 2). Textbooks write both as
+sums of -log p; code everywhere takes the mean, so that the learning rate does not depend on the batch size.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from minibert.labels import IGNORE_INDEX
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
+    """-log softmax(logits)[label], averaged over the labels that are not `ignore_index`.
+
+    Args:
+        logits: (N, C)
+        labels: (N,) class numbers; raises `ValueError` for one that is no class
+    """
+    _check_labels(labels, logits.shape[-1], ignore_index)
+    total = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction="sum")
+    return total / (labels != ignore_index).sum().clamp(min=1)
+
+
+def _check_labels(labels: Tensor, num_classes: int, ignore_index: int) -> None:
+    if torch.compiler.is_compiling() or labels.numel() == 0:
+        return  # a check that looks at values cannot be traced
+    wrong = labels[(labels != ignore_index) & ((labels < 0) | (labels >= num_classes))]
+    if len(wrong):
+        raise ValueError(f"labels must lie in [0, {num_classes}) or be {ignore_index}, got {int(wrong[0])}")
+
+
+def mlm_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Masked language modelling: `cross_entropy` over the vocabulary at the labelled positions.
+
+    Args:
+        logits: (N, V)
+        labels: (N,) the original token ids, IGNORE_INDEX at positions that are not predicted
+    """
+    return cross_entropy(logits, labels)
+
+
+def nsp_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Next sentence prediction: `cross_entropy` over two classes, IS_NEXT = 0 and IS_RANDOM = 1.
+
+    The textbook's sigmoid form with y = 1 for "B follows A" is the same number: two-way softmax is a sigmoid of
+    the difference of the logits, and y is the label flipped.
+
+    Args:
+        logits: (B, 2)
+        labels: (B,)
+    """
+    return cross_entropy(logits, labels)
+
+
+def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str) -> Tensor:
+    """The loss of a sequence classifier with `problem_type` as in the config.
+
+    Args:
+        logits: (B, C)
+        labels: (B,) class numbers; for several labels at once (B, C) of 0.0 and 1.0; for regression (B,) or
+            (B, C) numbers
+    """
+    if problem_type == "regression":
+        return F.mse_loss(logits.squeeze(-1), labels.view_as(logits).squeeze(-1))
+    if problem_type == "single_label_classification":
+        return cross_entropy(logits, labels.view(-1))
+    return F.binary_cross_entropy_with_logits(logits, labels)
+
+
+def span_loss(start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
+    """The mean of two cross-entropies over positions, one for the answer's start and one for its end.
+
+    An answer beyond the sequence (cut off by truncation) is ignored. Padding takes no part in the softmax, because
+    its logits are the lowest number; in the reference it does, so on padded batches the two losses differ.
+
+    Args:
+        start_logits, end_logits: (B, S)
+        starts, ends: (B,) positions, inclusive
+    """
+    beyond = start_logits.shape[1]
+    starts, ends = starts.view(-1).clamp(0, beyond), ends.view(-1).clamp(0, beyond)
+    start_loss = cross_entropy(start_logits, starts, ignore_index=beyond)
+    return (start_loss + cross_entropy(end_logits, ends, ignore_index=beyond)) / 2

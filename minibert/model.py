@@ -1,0 +1,93 @@
+"""`BertModel`: embeddings, encoder, pooler (Devlin et al. 2019, section 3)."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from minibert.config import BertConfig
+from minibert.embeddings import Embeddings
+from minibert.encoder import Encoder
+from minibert.inputs import Inputs
+from minibert.layout import BatchLayout
+from minibert.outputs import ModelOutput
+from minibert.pretrained import BertPreTrainedModel
+
+
+@dataclass
+class BertModelOutput(ModelOutput):
+    """What `BertModel` returns; zeros at masked positions."""
+
+    last_hidden_state: Tensor | None = None  # (B, S, D)
+    pooler_output: Tensor | None = None  # (B, D)
+    hidden_states: tuple[Tensor, ...] | None = None  # L + 1 times (B, S, D): the embeddings, then every layer
+    attentions: tuple[Tensor, ...] | None = None  # L times (B, H, S, S)
+
+    # What the heads work on: the same hidden states without padding, and where they belong.
+    tokens: Tensor | None = field(default=None, repr=False, metadata={"internal": True})  # (T, D)
+    layout: BatchLayout | None = field(default=None, repr=False, metadata={"internal": True})
+
+
+class Pooler(nn.Module):
+    """tanh(W x + b) of the first token, [CLS]: the vector that stands for the whole sequence."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, first_token: Tensor) -> Tensor:
+        """(B, D) -> (B, D)"""
+        return torch.tanh(self.dense(first_token))
+
+
+class BertModel(BertPreTrainedModel):
+    """The encoder without a task: hidden states for every token, and a pooled vector for every sequence."""
+
+    def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
+        super().__init__(config)
+        self.embeddings = Embeddings(config)
+        self.encoder = Encoder(config)
+        self.pooler = Pooler(config) if add_pooling_layer else None
+        self.init_weights()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> BertModelOutput:
+        """Encode a batch.
+
+        Args:
+            input_ids: (B, S) token ids.
+            attention_mask: (B, S) nonzero at real tokens, in any pattern; default: all real.
+            token_type_ids: (B, S) 0 for sentence A, 1 for sentence B; default: all 0.
+            position_ids: (B, S) or (1, S); default: the columns 0, 1, ..., S - 1.
+            inputs_embeds: (B, S, D) vectors to use instead of looked-up word embeddings.
+            output_attentions: also return every layer's attention weights (uses the explicit attention).
+            output_hidden_states: also return the embeddings' output and every layer's.
+
+        Raises: `ValueError` naming the argument, what was expected and what came.
+        """
+        config = self.config
+        output_attentions = config.output_attentions if output_attentions is None else output_attentions
+        output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        inputs = Inputs.check(config, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        layout = BatchLayout.from_mask(inputs.attention_mask, *inputs.words.shape[:2])
+        x = self.embeddings(
+            layout.flatten(inputs.words), layout.flatten(inputs.segment_ids), layout.flatten(inputs.position_ids)
+        )  # (T, D)
+        x, hidden_states, attentions = self.encoder(x, layout, output_attentions, output_hidden_states)
+        last_hidden_state = layout.unflatten(x)  # (B, S, D)
+        return BertModelOutput(
+            last_hidden_state=last_hidden_state,
+            pooler_output=None if self.pooler is None else self.pooler(last_hidden_state[:, 0]),
+            hidden_states=tuple(map(layout.unflatten, hidden_states)) if output_hidden_states else None,
+            attentions=tuple(attentions) if output_attentions else None,
+            tokens=x,
+            layout=layout,
+        )

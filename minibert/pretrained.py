@@ -1,0 +1,256 @@
+"""`BertPreTrainedModel`: what all models share: initial weights, loading, saving, resizing, freezing."""
+
+import logging
+from dataclasses import fields
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from minibert.checkpoint.files import CheckpointError, read_tensors, write_tensors
+from minibert.checkpoint.hub import resolve_weights
+from minibert.checkpoint.key_map import from_reference, to_reference
+from minibert.config import BertConfig
+
+logger = logging.getLogger(__name__)
+
+
+class BertPreTrainedModel(nn.Module):
+    """Base class. A model with a task holds its encoder as `self.bert`; `BertModel` is the encoder itself."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    # --- initial weights
+
+    def init_weights(self) -> None:
+        """Draw fresh weights from PyTorch's global generator (Devlin et al. 2019, released code)."""
+        self.tie_weights()
+        for name, parameter in self.named_parameters():
+            self._init_parameter(name, parameter)
+
+    @torch.no_grad()
+    def _init_parameter(self, name: str, parameter: Tensor) -> None:
+        """Matrices: normal(0, initializer_range); LayerNorm: 1 and 0; biases and the padding row: 0."""
+        if parameter.ndim > 1:
+            parameter.normal_(0.0, self.config.initializer_range)
+            if name.endswith("embeddings.word.weight") and self.config.pad_token_id is not None:
+                parameter[self.config.pad_token_id] = 0
+        elif name.endswith("norm.weight"):
+            parameter.fill_(1)
+        else:
+            parameter.zero_()
+
+    def tie_weights(self) -> None:
+        """Share the MLM decoder with the word embeddings, in models that have one and if the config says so."""
+        if hasattr(self, "mlm_head") and self.config.tie_word_embeddings:
+            self.mlm_head.tie(self.get_input_embeddings())
+
+    # --- loading and saving
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path,
+        *,
+        config: BertConfig | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        dtype: torch.dtype | str = torch.float32,
+        ignore_mismatched_sizes: bool = False,
+        output_loading_info: bool = False,
+        **changes,
+    ) -> Self | tuple[Self, dict[str, list]]:
+        """Load a checkpoint: a folder, a checkpoint that ships with minibert, or a name on the hub.
+
+        Args:
+            config: use this config instead of the checkpoint's.
+            dtype: the parameters' type, a `torch.dtype` or its name; "auto": as the file has it.
+            ignore_mismatched_sizes: initialise a head of another size anew instead of raising.
+            output_loading_info: also return {"missing_keys", "unexpected_keys", "mismatched_keys"}.
+            changes: fields of the config to change (`num_labels=3`, `attn_implementation="eager"`), or arguments
+                of the model's class (`add_pooling_layer=False`).
+
+        Returns: the model in eval mode; tensors that the checkpoint lacks are newly initialised, and reported.
+        Raises: `CheckpointError` naming the file and the key.
+        """
+        where = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+            "token": token,
+        }
+        of_config = {f.name for f in fields(BertConfig)}
+        config_changes = {name: value for name, value in changes.items() if name in of_config}
+        arguments = {name: value for name, value in changes.items() if name not in of_config}
+        if config is None:
+            config = BertConfig.from_pretrained(name_or_folder, **where, **config_changes)
+        elif config_changes:
+            raise ValueError(f"pass either config= or {', '.join(config_changes)}=, not both")
+        path = resolve_weights(name_or_folder, **where)
+        with torch.device("meta"):  # the shapes alone: no memory is taken and nothing is initialised twice
+            model = cls(config, **arguments)
+        info = model._load_tensors(read_tensors(path), path, _as_dtype(dtype), ignore_mismatched_sizes)
+        model.eval()
+        _report(info, path, cls.__name__)
+        return (model, info) if output_loading_info else model
+
+    def _load_tensors(
+        self, tensors: dict[str, Tensor], path: Path, dtype: torch.dtype | None, ignore_mismatched_sizes: bool
+    ) -> dict[str, list]:
+        """Put a file's tensors in the place of the parameters, and draw those that it lacks."""
+        key_of, unexpected = from_reference(tensors)
+        if not key_of:
+            raise CheckpointError(f"{path}: holds no tensor of a BERT; its keys are {sorted(tensors)[:3]} ...")
+        if "mlm_head.decoder.bias" not in key_of and "mlm_head.bias" in key_of:
+            key_of["mlm_head.decoder.bias"] = key_of["mlm_head.bias"]  # one stood for both in older files
+        missing, mismatched, loaded = [], [], {}
+        for name, expected in self._saved_parameters().items():
+            key = key_of.pop(self._with_prefix(name), None)
+            if key is None:
+                missing.append(to_reference(self._with_prefix(name)))
+            elif tensors[key].shape != expected.shape:
+                mismatched.append((key, tuple(tensors[key].shape), tuple(expected.shape)))
+            else:
+                loaded[name] = tensors[key].to(dtype)
+        if mismatched and not ignore_mismatched_sizes:
+            raise CheckpointError(_mismatch_message(mismatched, path))
+        self._assign(loaded, dtype)
+        tied = {self._with_prefix(name) for name in self._tied_names()}
+        unexpected += [key for name, key in key_of.items() if name not in tied]
+        return {"missing_keys": missing, "unexpected_keys": unexpected, "mismatched_keys": mismatched}
+
+    def _assign(self, loaded: dict[str, Tensor], dtype: torch.dtype | None) -> None:
+        """Make `loaded` the parameters (not copies of it); parameters without one are drawn."""
+        like = next(iter(loaded.values()), torch.empty(0)).dtype if dtype is None else dtype
+        for name, parameter in self._saved_parameters().items():
+            if name not in loaded:
+                loaded[name] = torch.empty(parameter.shape, dtype=like)
+                self._init_parameter(name, loaded[name])
+        self.load_state_dict(loaded, strict=False, assign=True)
+        self.tie_weights()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors` in the form that `transformers` loads."""
+        self.config.architectures = [type(self).__name__]
+        tensors = {to_reference(self._with_prefix(name)): p for name, p in self._saved_parameters().items()}
+        if not hasattr(self, "bert"):  # the file of a bare encoder has no prefix
+            tensors = {key.removeprefix("bert."): tensor for key, tensor in tensors.items()}
+        write_tensors(Path(folder) / "model.safetensors", tensors)
+        self.config.save_pretrained(folder)
+
+    def _saved_parameters(self) -> dict[str, nn.Parameter]:
+        """All parameters that a file holds, by our name: each once."""
+        tied = self._tied_names()
+        return {n: p for n, p in self.named_parameters(remove_duplicate=False) if n not in tied}
+
+    def _tied_names(self) -> tuple[str, ...]:
+        tied = hasattr(self, "mlm_head") and self.config.tie_word_embeddings
+        return ("mlm_head.decoder.weight", "mlm_head.decoder.bias") if tied else ()
+
+    def _with_prefix(self, name: str) -> str:
+        return name if hasattr(self, "bert") else f"bert.{name}"
+
+    # --- changing a model
+
+    @property
+    def encoder_model(self) -> "BertPreTrainedModel":
+        """The `BertModel` inside: `self.bert`, or the model itself."""
+        return self.bert if hasattr(self, "bert") else self
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word embeddings, (V, D)."""
+        return self.encoder_model.embeddings.word
+
+    @torch.no_grad()
+    def resize_token_embeddings(self, new_num_tokens: int) -> nn.Embedding:
+        """Give the vocabulary `new_num_tokens` entries: drop the last ones, or add freshly drawn ones.
+
+        The word embeddings, the MLM decoder and its bias change together. Raises `ValueError` for a size that the
+        config cannot have.
+        """
+        config = BertConfig(**{**vars(self.config), "vocab_size": new_num_tokens})
+        self.config.vocab_size = config.vocab_size
+        names = ("embeddings.word.weight", "mlm_head.decoder.weight", "mlm_head.decoder.bias", "mlm_head.bias")
+        for name, old in self._saved_parameters().items():
+            if name.endswith(names):
+                new = old.new_empty(new_num_tokens, *old.shape[1:])
+                self._init_parameter(name, new)
+                kept = min(len(old), new_num_tokens)
+                new[:kept] = old[:kept]
+                owner = self.get_submodule(name.rpartition(".")[0])
+                setattr(owner, name.rpartition(".")[2], nn.Parameter(new, requires_grad=old.requires_grad))
+        self.get_input_embeddings().num_embeddings = new_num_tokens
+        if hasattr(self, "mlm_head"):
+            self.mlm_head.decoder.out_features = new_num_tokens
+        self.tie_weights()
+        return self.get_input_embeddings()
+
+    def freeze(self, what: str | int) -> Self:
+        """Choose what is trained.
+
+        Args:
+            what: "none": everything is trained. "embeddings": all but the embeddings. "encoder": the head alone.
+                A number N: the top N layers, the pooler and the head.
+        """
+        encoder = self.encoder_model
+        layers = list(encoder.encoder.layer)
+        if what not in ("none", "embeddings", "encoder") and not (
+            isinstance(what, int) and not isinstance(what, bool) and 0 <= what <= len(layers)
+        ):
+            raise ValueError(
+                f"freeze must be 'none', 'embeddings', 'encoder', or a number of top layers to train"
+                f" from 0 to {len(layers)}, got {what!r}"
+            )
+        self.requires_grad_(True)
+        if what == "encoder":
+            encoder.requires_grad_(False)
+        elif what != "none":
+            encoder.embeddings.requires_grad_(False)
+            for layer in layers[: 0 if what == "embeddings" else len(layers) - what]:
+                layer.requires_grad_(False)
+        return self
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Compute activations again in the backward pass instead of keeping them: less memory, more time."""
+        self.encoder_model.encoder.gradient_checkpointing = True
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep all activations for the backward pass, as usual."""
+        self.encoder_model.encoder.gradient_checkpointing = False
+
+    def num_parameters(self, only_trainable: bool = False) -> int:
+        """How many numbers the model has; a shared one counts once."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
+
+
+def _as_dtype(dtype: torch.dtype | str) -> torch.dtype | None:
+    """A `torch.dtype` from itself or its name; None for "auto"."""
+    if dtype == "auto" or isinstance(dtype, torch.dtype):
+        return None if dtype == "auto" else dtype
+    found = getattr(torch, str(dtype).removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ValueError(f"dtype must be 'auto', a floating-point torch.dtype or its name, got {dtype!r}")
+    return found
+
+
+def _mismatch_message(mismatched: list[tuple[str, tuple, tuple]], path: Path) -> str:
+    rows = [f"  {key}: the file has {found}, the model {expected}" for key, found, expected in mismatched]
+    advice = "If a head of another size is meant, pass ignore_mismatched_sizes=True to draw it anew."
+    return "\n".join([f"{path}: tensors of another shape than the config's:", *rows, advice])
+
+
+def _report(info: dict[str, list], path: Path, model_name: str) -> None:
+    """Say, in one message, what the file lacked and what it had too much."""
+    drawn = info["missing_keys"] + [key for key, _, _ in info["mismatched_keys"]]
+    lines = []
+    if drawn:
+        lines.append(f"newly initialised, train before use: {', '.join(drawn)}")
+    if info["unexpected_keys"]:
+        lines.append(f"in the file, but not part of this model: {', '.join(info['unexpected_keys'])}")
+    if lines:
+        logger.warning("%s loaded from %s\n  %s", model_name, path, "\n  ".join(lines))
