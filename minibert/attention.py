@@ -53,6 +53,7 @@ class MultiHeadSelfAttention(nn.Module):
         hidden = config.hidden_size
         self.config = config  # attn_implementation is read at every call, so that it can be changed
         self.num_heads = config.num_attention_heads
+        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)  # its probability; `attend` applies it
         self.query = nn.Linear(hidden, hidden)
         self.key = nn.Linear(hidden, hidden)
         self.value = nn.Linear(hidden, hidden)
@@ -62,7 +63,7 @@ class MultiHeadSelfAttention(nn.Module):
         """x (T, D) -> (T, D), and the attention weights (B, H, S, S) if asked for."""
         explicit = output_attentions or self.config.attn_implementation == "eager"
         attend = scaled_dot_product_attention if explicit else fused_attention
-        dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
+        dropout = self.dropout.p if self.training else 0.0
         projected = [layout.split(projection(x)) for projection in (self.query, self.key, self.value)]
         contexts, weights = [], []
         for sequences in zip(*projected, strict=True):  # those of equal length together: (sequences, n, D)

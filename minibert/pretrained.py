@@ -106,8 +106,10 @@ class BertPreTrainedModel(nn.Module):
         key_of, unexpected = from_reference(tensors)
         if not key_of:
             raise CheckpointError(f"{path}: holds no tensor of a BERT; its keys are {sorted(tensors)[:3]} ...")
-        if "mlm_head.decoder.bias" not in key_of and "mlm_head.bias" in key_of:
-            key_of["mlm_head.decoder.bias"] = key_of["mlm_head.bias"]  # one stood for both in older files
+        biases = [name for name in ("mlm_head.bias", "mlm_head.decoder.bias") if name in key_of]
+        if len(biases) == 1:  # one stands for both: which one depends on the version that wrote the file
+            key_of["mlm_head.bias"] = key_of["mlm_head.decoder.bias"] = key_of[biases[0]]
+        self._untie_if_file_is(tensors, key_of, path)
         missing, mismatched, loaded = [], [], {}
         for name, expected in self._saved_parameters().items():
             key = key_of.pop(self._with_prefix(name), None)
@@ -121,8 +123,18 @@ class BertPreTrainedModel(nn.Module):
             raise CheckpointError(_mismatch_message(mismatched, path))
         self._assign(loaded, dtype)
         tied = {self._with_prefix(name) for name in self._tied_names()}
-        unexpected += [key for name, key in key_of.items() if name not in tied]
+        unexpected += dict.fromkeys(key for name, key in key_of.items() if name not in tied)
         return {"missing_keys": missing, "unexpected_keys": unexpected, "mismatched_keys": mismatched}
+
+    def _untie_if_file_is(self, tensors: dict[str, Tensor], key_of: dict[str, str], path: Path) -> None:
+        """A file with a decoder of its own is an untied model's, also where the config leaves this to the default."""
+        twins = {"mlm_head.decoder.weight": "bert.embeddings.word.weight", "mlm_head.decoder.bias": "mlm_head.bias"}
+        for name in self._tied_names():
+            keys = [key_of[n] for n in (name, twins[name]) if n in key_of]
+            if len(keys) == 2 and not torch.equal(*(tensors[key] for key in keys)):
+                self.config.tie_word_embeddings = False
+                logger.warning("%s: %s and %s differ: loaded untied, although the config says tied", path, *keys)
+                return
 
     def _assign(self, loaded: dict[str, Tensor], dtype: torch.dtype | None) -> None:
         """Make `loaded` the parameters (not copies of it); parameters without one are drawn."""
@@ -230,9 +242,9 @@ class BertPreTrainedModel(nn.Module):
 
 def _as_dtype(dtype: torch.dtype | str) -> torch.dtype | None:
     """A `torch.dtype` from itself or its name; None for "auto"."""
-    if dtype == "auto" or isinstance(dtype, torch.dtype):
-        return None if dtype == "auto" else dtype
-    found = getattr(torch, str(dtype).removeprefix("torch."), None)
+    if dtype == "auto":
+        return None
+    found = getattr(torch, str(dtype).removeprefix("torch."), None)  # str(torch.float16) is its name, too
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ValueError(f"dtype must be 'auto', a floating-point torch.dtype or its name, got {dtype!r}")
     return found

@@ -5,7 +5,7 @@ stands in their own signatures is what the task adds. Heads and losses work on t
 padding is neither computed nor counted, and labels at masked positions are ignored.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from minibert.config import BertConfig
 from minibert.heads import ClassificationHead, MLMHead, NSPHead
 from minibert.labels import IGNORE_INDEX
+from minibert.layout import BatchLayout
 from minibert.losses import cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
 from minibert.model import BertModel, BertModelOutput
 from minibert.outputs import ModelOutput
@@ -38,6 +39,8 @@ class PreTrainingOutput(ModelOutput):
     seq_relationship_logits: Tensor | None = None  # (B, 2)
     hidden_states: tuple[Tensor, ...] | None = None  # L + 1 times (B, S, D)
     attentions: tuple[Tensor, ...] | None = None  # L times (B, H, S, S)
+    # The two parts of the loss, for those who want to watch them.
+    loss_terms: dict[str, Tensor] | None = field(default=None, repr=False, metadata={"internal": True})
 
 
 @dataclass
@@ -77,11 +80,13 @@ class BertForPreTraining(BertPreTrainedModel):
             labelled_logits_only: compute vocabulary logits at labelled positions alone, (labels, V).
         """
         encoded = self.bert(*inputs, **named_inputs)
-        mlm_logits, loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only)
+        mlm_logits, word_loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only)
         nsp_logits = self.nsp_head(encoded.pooler_output)
-        both = loss is not None and next_sentence_label is not None
-        loss = loss + nsp_loss(nsp_logits, next_sentence_label.view(-1)) if both else None
-        return PreTrainingOutput(loss, mlm_logits, nsp_logits, encoded.hidden_states, encoded.attentions)
+        loss, terms = None, None
+        if word_loss is not None and next_sentence_label is not None:
+            terms = {"mlm_loss": word_loss, "nsp_loss": nsp_loss(nsp_logits, next_sentence_label.view(-1))}
+            loss = terms["mlm_loss"] + terms["nsp_loss"]
+        return PreTrainingOutput(loss, mlm_logits, nsp_logits, encoded.hidden_states, encoded.attentions, terms)
 
 
 class BertForMaskedLM(BertPreTrainedModel):
@@ -118,13 +123,13 @@ def _predict_words(
         if labelled_logits_only:
             raise ValueError("labelled_logits_only=True needs labels: they say which positions to compute")
         return encoded.layout.unflatten(head(encoded.tokens)), None
-    labels = _flat_labels(labels, encoded)  # (T,)
+    labels = _labels_of_real_tokens(labels, encoded.layout)  # (B, S)
     if labelled_logits_only:
         labelled = labels != IGNORE_INDEX
-        logits = head(encoded.tokens[labelled])  # (labels, V)
+        logits = head(encoded.last_hidden_state[labelled])  # (labels, V), in the order of labels[labelled]
         return logits, mlm_loss(logits, labels[labelled])
     logits = head(encoded.tokens)  # (T, V)
-    return encoded.layout.unflatten(logits), mlm_loss(logits, labels)
+    return encoded.layout.unflatten(logits), mlm_loss(logits, encoded.layout.flatten(labels))
 
 
 class BertForNextSentencePrediction(BertPreTrainedModel):
@@ -201,7 +206,10 @@ class BertForTokenClassification(BertPreTrainedModel):
         """
         encoded = self.bert(*inputs, **named_inputs)
         logits = self.classifier(encoded.tokens)  # (T, C)
-        loss = None if labels is None else cross_entropy(logits, _flat_labels(labels, encoded))
+        loss = None
+        if labels is not None:
+            labels = _labels_of_real_tokens(labels, encoded.layout)
+            loss = cross_entropy(logits, encoded.layout.flatten(labels))
         return TaskOutput(loss, encoded.layout.unflatten(logits), encoded.hidden_states, encoded.attentions)
 
 
@@ -268,12 +276,9 @@ def _merge_choices(x: Tensor | bool | None) -> Tensor | bool | None:
     return x.flatten(0, 1) if isinstance(x, Tensor) else x
 
 
-def _flat_labels(labels: Tensor, encoded: BertModelOutput) -> Tensor:
-    """(B, S) labels -> (T,), IGNORE_INDEX at masked positions that the layout keeps."""
-    layout = encoded.layout
-    if labels.shape != (layout.batch_size, layout.seq_len):
-        expected = (layout.batch_size, layout.seq_len)
+def _labels_of_real_tokens(labels: Tensor, layout: BatchLayout) -> Tensor:
+    """(B, S) -> (B, S), with IGNORE_INDEX at masked positions, whatever stands there."""
+    expected = (layout.batch_size, layout.seq_len)
+    if tuple(labels.shape) != expected:
         raise ValueError(f"labels must have shape {expected} like the input, got {tuple(labels.shape)}")
-    if layout.key_mask is not None:
-        labels = labels.masked_fill(~layout.key_mask, IGNORE_INDEX)
-    return layout.flatten(labels)
+    return layout.unflatten(layout.flatten(labels), fill=IGNORE_INDEX)

@@ -55,7 +55,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if path.name.endswith(".index.json"):
         return _read_shards(path)
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    return _read_file(path)
 
 
 def shard_names(index_path: Path) -> list[str]:
@@ -77,7 +77,7 @@ def _read_shards(index_path: Path) -> dict[str, Tensor]:
         path = index_path.parent / shard
         if not path.is_file():
             raise CheckpointError(f"{index_path}: shard {shard} is missing; download the checkpoint again")
-        for key, tensor in read_tensors(path).items():
+        for key, tensor in _read_file(path).items():
             if key in tensors:
                 raise CheckpointError(f"{path}: tensor {key!r} is also in shard {expected[key]}")
             tensors[key], expected[key] = tensor, shard
@@ -85,6 +85,10 @@ def _read_shards(index_path: Path) -> dict[str, Tensor]:
         if expected.get(key) != shard:
             raise CheckpointError(f"{index_path}: tensor {key!r} is not in shard {shard}, where the index puts it")
     return tensors
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -135,7 +139,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()
+        usual_mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(usual_mode)  # safetensors makes its files unreadable for everyone but their owner
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -56,7 +56,7 @@ def local_folder(name: str | Path) -> Path | None:
 def _download(name: str, file: str, where: dict) -> Path | None:
     """One file of a hub repository, or None when the repository has no such file."""
     # Imported here because most uses are local, and the client library takes longer to import than we do.
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -84,6 +84,11 @@ def _download(name: str, file: str, where: dict) -> Path | None:
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{name!r} has no revision {where['revision']!r} on the hub") from error
     except LocalEntryNotFoundError as error:
+        # Without the hub we cannot know which files a repository has; what a checkpoint in the cache lacks, we take
+        # as not being there. That is how a checkpoint with a pytorch_model.bin alone loads offline.
+        cache = {"revision": where["revision"], "cache_dir": where["cache_dir"]}
+        if try_to_load_from_cache(name, "config.json", **cache) is not None:
+            return None
         raise CheckpointError(
             f"{name!r} is not a folder here, {file} is not in the hub cache, and the hub was not asked or cannot"
             " be reached; go online once, or pass a folder"

@@ -73,10 +73,13 @@ def from_reference(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     names, unexpected = {}, []
     for key in keys:
         try:
-            names[_look_up(_OURS, _canonical(key))] = key
+            name = _look_up(_OURS, _canonical(key))
         except KeyError:
-            if not key.endswith(IGNORED_KEY):
-                unexpected.append(key)
+            name = None
+        if name is not None and name not in names:
+            names[name] = key
+        elif not key.endswith(IGNORED_KEY):
+            unexpected.append(key)
     return names, unexpected
 
 

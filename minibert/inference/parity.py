@@ -1,0 +1,93 @@
+"""Compare a model with its reference, module by module, so that a difference shows where it begins.
+
+Nothing here knows the reference but by the names of its modules (`checkpoint.key_map`).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from minibert.checkpoint.key_map import to_reference
+from minibert.pretrained import BertPreTrainedModel
+
+FAULT = 1e-3  # standard deviation of the noise that `plant_fault` adds
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far the output of one module, or of the whole model, is from the reference's."""
+
+    name: str
+    difference: float  # largest absolute one
+    ulp: int  # largest one in units in the last place: how many steps of fp32 lie between the two numbers
+
+
+@torch.no_grad()
+def compare_modules(ours: BertPreTrainedModel, reference: nn.Module, inputs: dict[str, Tensor]) -> list[Comparison]:
+    """Run both fp32 models on `inputs` (without padding) and compare what every module with a weight gives.
+
+    Returns: one comparison for each module, in the order of the forward pass, then one for each output of the model.
+    """
+    names = module_names(ours)
+    found = _record(ours, names, inputs)
+    expected = _record(reference, {short: _reference_name(ours, name) for short, name in names.items()}, inputs)
+    return [_compare(name, output, expected[name]) for name, output in found.items()]
+
+
+def plant_fault(model: BertPreTrainedModel, module: str, seed: int = 0) -> None:
+    """Add normal noise of standard deviation `FAULT` to the weight of one module, and of no other.
+
+    module: its name, as in a `Comparison`. Raises `ValueError` for one that the model does not have.
+    """
+    names = module_names(model)
+    if module not in names:
+        first_layer = [name for name in names if not name.startswith("layer.") or name.startswith("layer.0.")]
+        layers = f"layer.0-{model.config.num_hidden_layers - 1}."
+        known = ", ".join(name.replace("layer.0.", layers) for name in first_layer)
+        raise ValueError(f"this model has no module {module!r}; it has {known}")
+    target = model.get_submodule(names[module])
+    noise = torch.randn(target.weight.shape, generator=torch.Generator().manual_seed(seed))
+    # A new parameter, because the old one may be shared: a tied decoder's fault must not be the embeddings' as well.
+    target.weight = nn.Parameter(target.weight.detach() + FAULT * noise)
+
+
+def module_names(model: BertPreTrainedModel) -> dict[str, str]:
+    """{name without what all names begin with: full name} of all modules that have a weight."""
+    names = [name for name, module in model.named_modules() if isinstance(getattr(module, "weight", None), Tensor)]
+    return {name.removeprefix("bert.").removeprefix("encoder."): name for name in names}
+
+
+def _reference_name(model: BertPreTrainedModel, name: str) -> str:
+    """What the reference calls our module `name`."""
+    if hasattr(model, "bert"):
+        return to_reference(f"{name}.weight").removesuffix(".weight")
+    return to_reference(f"bert.{name}.weight").removesuffix(".weight").removeprefix("bert.")
+
+
+def _record(model: nn.Module, names: dict[str, str], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The outputs of the modules `names` ({short name: full name}) as they come, then those of the model."""
+    outputs: dict[str, Tensor] = {}
+
+    def keep_as(name: str):
+        return lambda module, args, output: outputs.update({name: output})
+
+    hooks = [model.get_submodule(name).register_forward_hook(keep_as(short)) for short, name in names.items()]
+    try:
+        result = model(**inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return outputs | {name: result[name] for name in result.keys()}  # noqa: SIM118 (both kinds of output have keys())
+
+
+def _compare(name: str, found: Tensor, expected: Tensor) -> Comparison:
+    expected = expected.reshape(found.shape)  # inside our model batch and position are one dimension
+    difference = (found - expected).abs().max().item()
+    return Comparison(name, difference, (_ordinal(found) - _ordinal(expected)).abs().max().item())
+
+
+def _ordinal(x: Tensor) -> Tensor:
+    """Number all fp32 values in their order: neighbours differ by 1, and 0 and -0 by nothing."""
+    bits = x.contiguous().view(torch.int32).long()
+    return torch.where(bits < 0, -(2**31) - bits, bits)

@@ -1,0 +1,1 @@
+"""The main job: from a corpus to a pretrained BERT."""

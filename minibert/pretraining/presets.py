@@ -1,0 +1,40 @@
+"""What we train best with: sizes and recipes that were found by measuring (docs/recipe.md)."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A size of model, and how to pretrain it in minutes."""
+
+    config: dict[str, Any]  # fields of BertConfig
+    max_length: int = 128
+    masking_rate: float = 0.15
+    batch_size: int = 16
+    arguments: dict[str, Any] = field(default_factory=dict)  # fields of TrainingArguments
+
+
+_FAST_ADAM = {"learning_rate": 2e-3, "adam_beta2": 0.98, "weight_decay": 0.01, "warmup_ratio": 0.05}
+
+PRESETS = {
+    "tiny": Preset(
+        config={"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 512},
+        arguments=_FAST_ADAM,
+    ),
+    "mini": Preset(
+        config={"num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 8, "intermediate_size": 1024},
+        arguments=_FAST_ADAM | {"learning_rate": 1e-3},
+    ),
+}
+
+
+def has_fast_bf16() -> bool:
+    """Whether this machine multiplies bfloat16 matrices in hardware; where it does not, bf16 is slower than fp32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # There is no public name for these yet; without them, the answer is no.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)

@@ -1,0 +1,261 @@
+"""A tokenized corpus on disk: three flat memory-mapped arrays, and a manifest that describes them.
+
+    ids              every token of the corpus, one after the other
+    sentence_starts  where each sentence begins in `ids`, and where the last one ends
+    document_starts  which sentence each document begins with, and how many sentences there are
+
+Tokenizing happens once; training then reads only the pages it touches, so a corpus may be larger than memory.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from minibert.text.corpus import CorpusError
+from minibert.text.tokenizer import BertTokenizer
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+START_DTYPE = "<i8"
+
+# So many sentences are tokenized in one call: enough to keep every core busy, few enough to stay in cache.
+BATCH_SENTENCES = 8192
+
+
+class PackedCorpus:
+    """A tokenized corpus, or some of its documents.
+
+    ids: (n_tokens,) token ids without [CLS] and [SEP]; uint16 for vocabularies that fit into it, else int32
+    sentence_starts: (n_sentences + 1,) int64, positions in `ids`; sentence `s` is
+        `ids[sentence_starts[s]:sentence_starts[s + 1]]`
+    documents: (n_documents, 2) int64, the first sentence of each document and the one after its last
+    """
+
+    def __init__(self, ids: np.ndarray, sentence_starts: np.ndarray, documents: np.ndarray):
+        self.ids = ids
+        self.sentence_starts = sentence_starts
+        self.documents = documents
+
+    @classmethod
+    def build(
+        cls,
+        documents: Iterable[list[str]],
+        tokenizer: BertTokenizer,
+        folder: str | Path,
+        show_progress: bool = True,
+    ) -> Self:
+        """Tokenize `documents` into `folder`, in parallel and with bounded memory, and open the result.
+
+        A packed corpus that is already there is replaced, and only when the new one is whole. Raises
+        `CorpusError` if the folder holds something else, or if the documents hold no token.
+        """
+        folder = Path(folder)
+        if folder.exists() and not (folder / MANIFEST).is_file() and not _is_empty(folder):
+            raise CorpusError(f"{folder}: is there already, and is no packed corpus. Choose another folder.")
+        unfinished = folder.with_name(f".{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        try:
+            _write(documents, tokenizer, unfinished, show_progress)
+            if folder.exists():
+                shutil.rmtree(folder)
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return cls.open(folder, tokenizer)
+
+    @classmethod
+    def open(cls, folder: str | Path, tokenizer: BertTokenizer | None = None) -> Self:
+        """Memory-map the packed corpus in `folder`.
+
+        Raises `CorpusError` if there is none, if another version of the format wrote it, if a file is not as
+        long as the manifest says, or if it was made with another vocabulary than that of `tokenizer`.
+        """
+        folder = Path(folder)
+        manifest = _read_manifest(folder)
+        if tokenizer is not None:
+            _check_vocabulary(folder, manifest, tokenizer)
+        document_starts = _map(folder, "document_starts", START_DTYPE, manifest["documents"] + 1)
+        return cls(
+            ids=_map(folder, "ids", manifest["dtype"], manifest["tokens"]),
+            sentence_starts=_map(folder, "sentence_starts", START_DTYPE, manifest["sentences"] + 1),
+            documents=np.stack([document_starts[:-1], document_starts[1:]], axis=1),
+        )
+
+    @classmethod
+    def from_documents(cls, documents: Iterable[list[str]], tokenizer: BertTokenizer) -> Self:
+        """Tokenize `documents` into memory: for corpora that are small enough, and used once."""
+        with tempfile.TemporaryDirectory() as folder:
+            packed = cls.build(documents, tokenizer, Path(folder) / "corpus", show_progress=False)
+            return cls(np.array(packed.ids), np.array(packed.sentence_starts), packed.documents)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens in these documents."""
+        return int((self.sentence_starts[self.documents[:, 1]] - self.sentence_starts[self.documents[:, 0]]).sum())
+
+    @property
+    def n_sentences(self) -> int:
+        """Sentences in these documents."""
+        return int((self.documents[:, 1] - self.documents[:, 0]).sum())
+
+    @property
+    def n_documents(self) -> int:
+        """How many documents these are."""
+        return len(self.documents)
+
+    def split(self, every: int = 20) -> tuple[Self, Self]:
+        """Documents to train on, and every `every`-th (at least one) held out; both share the arrays.
+
+        Whole documents are held out, because sentences of one document tell much about each other. Only a
+        corpus of a single document is cut inside it, near its end. Raises `CorpusError` for a corpus of one
+        sentence.
+        """
+        if self.n_sentences < 2:
+            raise CorpusError("the corpus is a single sentence: nothing can be held out of it. Add more text.")
+        if self.n_documents == 1:
+            first, last = self.documents[0]
+            cut = min(last - 1, last - (last - first) // every)
+            return self._of([[first, cut]]), self._of([[cut, last]])
+        every = min(every, self.n_documents)
+        is_held_out = np.arange(self.n_documents) % every == every - 1
+        return self._of(self.documents[~is_held_out]), self._of(self.documents[is_held_out])
+
+    def _of(self, documents: np.ndarray | list) -> Self:
+        return type(self)(self.ids, self.sentence_starts, np.asarray(documents, dtype=np.int64))
+
+
+def vocabulary_hash(tokenizer: BertTokenizer) -> str:
+    """SHA-256 of the vocabulary in the order of its ids; equal hashes: equal ids are equal tokens."""
+    digest = hashlib.sha256()
+    for token, token_id in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
+        digest.update(f"{token_id}\t{token}\n".encode())
+    return digest.hexdigest()
+
+
+# --- writing ------------------------------------------------------------------------------------------
+
+
+def _write(documents: Iterable[list[str]], tokenizer: BertTokenizer, folder: Path, show_progress: bool) -> None:
+    dtype = "<u2" if len(tokenizer) <= 2**16 else "<i4"
+    n_tokens = n_sentences = n_documents = 0
+    with (
+        (folder / "ids.bin").open("wb") as ids_file,
+        (folder / "sentence_starts.bin").open("wb") as sentence_file,
+        (folder / "document_starts.bin").open("wb") as document_file,
+        tqdm(desc="tokenizing", unit=" tokens", unit_scale=True, disable=not show_progress) as progress,
+    ):
+        for tokenized in _tokenize(documents, _plain(tokenizer)):
+            lengths = [len(sentence) for document in tokenized for sentence in document]
+            sentence_starts = n_tokens + np.cumsum([0, *lengths])
+            document_starts = n_sentences + np.cumsum([0, *(len(document) for document in tokenized)])
+            flat = [token for document in tokenized for sentence in document for token in sentence]
+            np.array(flat, dtype=dtype).tofile(ids_file)
+            sentence_starts[:-1].astype(START_DTYPE).tofile(sentence_file)
+            document_starts[:-1].astype(START_DTYPE).tofile(document_file)
+            n_tokens, n_sentences = int(sentence_starts[-1]), int(document_starts[-1])
+            n_documents += len(tokenized)
+            progress.update(len(flat))
+        np.array([n_tokens], dtype=START_DTYPE).tofile(sentence_file)
+        np.array([n_sentences], dtype=START_DTYPE).tofile(document_file)
+    if not n_tokens:
+        raise CorpusError("the corpus holds no sentence with a token in it. Add text.")
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "vocabulary_sha256": vocabulary_hash(tokenizer),
+        "vocab_size": len(tokenizer),
+        "dtype": dtype,
+        "tokens": n_tokens,
+        "sentences": n_sentences,
+        "documents": n_documents,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _plain(tokenizer: BertTokenizer) -> Tokenizer:
+    """A copy of the backend that only tokenizes, and that takes "[MASK]" in a text for the text it is."""
+    plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    plain.no_truncation()
+    plain.no_padding()
+    plain.encode_special_tokens = True
+    return plain
+
+
+def _tokenize(documents: Iterable[list[str]], tokenizer: Tokenizer) -> Iterator[list[list[list[int]]]]:
+    """Batches of documents, each a list of sentences of token ids; sentences without a token are left out."""
+    for batch in _batches(documents):
+        sentences = [sentence for document in batch for sentence in document]
+        encodings = iter(tokenizer.encode_batch_fast(sentences, add_special_tokens=False))
+        tokenized = [[ids for _ in document if (ids := next(encodings).ids)] for document in batch]
+        yield [document for document in tokenized if document]
+
+
+def _batches(documents: Iterable[list[str]]) -> Iterator[list[list[str]]]:
+    batch: list[list[str]] = []
+    n_sentences = 0
+    for document in documents:
+        batch.append(document)
+        n_sentences += len(document)
+        if n_sentences >= BATCH_SENTENCES:
+            yield batch
+            batch, n_sentences = [], 0
+    yield batch
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+_MANIFEST_KEYS = {"vocabulary_sha256", "vocab_size", "dtype", "tokens", "sentences", "documents"}
+
+
+def _read_manifest(folder: Path) -> dict:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise CorpusError(f"{folder}: no {MANIFEST} there, so this is no packed corpus. Make one: scripts/prepare.py")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["format_version"]
+        absent = _MANIFEST_KEYS - manifest.keys()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{path}: broken ({error!r}). Prepare the corpus again.") from error
+    if version != FORMAT_VERSION:
+        raise CorpusError(
+            f"{path}: format_version is {version}, this minibert reads {FORMAT_VERSION}. Prepare the corpus again."
+        )
+    if absent:
+        raise CorpusError(f"{path}: lacks {', '.join(sorted(absent))}. Prepare the corpus again.")
+    return manifest
+
+
+def _check_vocabulary(folder: Path, manifest: dict, tokenizer: BertTokenizer) -> None:
+    expected, found = manifest["vocabulary_sha256"], vocabulary_hash(tokenizer)
+    if expected != found:
+        raise CorpusError(
+            f"{folder}: was tokenized with another vocabulary ({manifest['vocab_size']} tokens, sha256 "
+            f"{expected[:12]}...) than the tokenizer's ({len(tokenizer)} tokens, sha256 {found[:12]}...). "
+            "Use the tokenizer it was made with, or prepare the corpus again with this one."
+        )
+
+
+def _map(folder: Path, name: str, dtype: str, length: int) -> np.ndarray:
+    path = folder / f"{name}.bin"
+    expected = length * np.dtype(dtype).itemsize
+    found = path.stat().st_size if path.is_file() else 0
+    if found != expected:
+        raise CorpusError(
+            f"{path}: expected {expected} bytes ({length} × {dtype}) as {MANIFEST} says, found {found}. "
+            "Prepare the corpus again."
+        )
+    # A plain array over the mapped pages: indexing np.memmap itself is several times slower.
+    return np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(length,)))
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())

@@ -1,0 +1,36 @@
+"""Loss curves, drawn from `metrics.jsonl`."""
+
+from pathlib import Path
+
+from minibert.checkpoint.files import written_whole
+from minibert.training.metrics_log import read_metrics
+
+# Distinct in grey print, too: one dark and solid, one light and dashed.
+_STYLES = ({"color": "#1b3a5c", "linestyle": "-"}, {"color": "#d98032", "linestyle": "--"})
+
+
+def plot_losses(metrics_path: Path, picture_path: Path, title: str) -> None:
+    """Draw every loss in `metrics_path` against minutes, a panel each, into a PNG."""
+    from matplotlib.figure import Figure  # takes a second to import, and few uses need it
+
+    rows = read_metrics(metrics_path)
+    names = [name for name in rows[0] if name.endswith("_loss")] or ["loss"]
+    figure = Figure(figsize=(4.5 * len(names), 3.4), layout="constrained")
+    minutes = [row["seconds"] / 60 for row in rows]
+    for axes, name, style in zip(figure.subplots(1, len(names), squeeze=False)[0], names, _STYLES, strict=False):
+        axes.plot(minutes, [row[name] for row in rows], alpha=0.25, **style)
+        axes.plot(minutes, _smooth([row[name] for row in rows]), label="smoothed", **style)
+        axes.set(xlabel="minutes", ylabel=name.replace("_", " ").replace("mlm", "MLM").replace("nsp", "NSP"))
+        axes.grid(alpha=0.3)
+    figure.suptitle(title)
+    with written_whole(picture_path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def _smooth(values: list[float], decay: float = 0.9) -> list[float]:
+    """An exponential moving average that does not start at zero."""
+    smooth, total, weight = [], 0.0, 0.0
+    for value in values:
+        total, weight = decay * total + value, decay * weight + 1
+        smooth.append(total / weight)
+    return smooth

@@ -1,0 +1,28 @@
+"""Pretrain a small BERT on your own text, or with no arguments on Python's documentation."""
+
+import argparse
+from pathlib import Path
+
+from minibert.cli import run
+from minibert.pretraining.job import PretrainingOptions, pretrain
+from minibert.pretraining.presets import PRESETS
+
+
+def main() -> None:
+    defaults = PretrainingOptions()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--corpus", nargs="+", metavar="PATH", help="text files or folders, a blank line between documents"
+    )
+    parser.add_argument("--tokenizer", metavar="PATH", help="use this vocabulary: a folder or a vocab.txt")
+    parser.add_argument("--model", metavar="NAME", help="go on pretraining this checkpoint: a folder or a hub name")
+    parser.add_argument("--preset", choices=PRESETS, default=defaults.preset, help="size and recipe (%(default)s)")
+    parser.add_argument("--vocab-size", type=int, default=defaults.vocab_size, help="of a new vocabulary (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=defaults.minutes, help="of training (%(default)s)")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")
+    parser.add_argument("--output-dir", type=Path, default=defaults.output_dir, help="(%(default)s)")
+    pretrain(PretrainingOptions(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    run(main)

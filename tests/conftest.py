@@ -1,0 +1,23 @@
+"""Settings of the whole test session."""
+
+import os
+
+# Before anything can import huggingface_hub: no test may ask the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+import torch
+from hypothesis import settings
+
+# The same few examples at every run: a failure can always be repeated.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None, max_examples=15)
+settings.load_profile("repeatable")
+
+# Models as small as the tests' gain nothing from threads, and lose much to waiting for them on a busy machine.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """No test depends on those that ran before it."""
+    torch.manual_seed(0)

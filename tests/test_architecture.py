@@ -1,0 +1,117 @@
+"""Imports point one way: a reader who goes from the top of the list down never meets a name not yet explained."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import minibert
+
+PACKAGE = Path(minibert.__file__).parent
+
+# The model, from the ground up: a module may import only those before it.
+ORDER = (
+    "labels",
+    "outputs",
+    "checkpoint",
+    "config",
+    "layout",
+    "inputs",
+    "embeddings",
+    "attention",
+    "encoder",
+    "pretrained",
+    "model",
+    "heads",
+    "losses",
+    "tasks",
+)
+MODEL = {"layout", "inputs", "embeddings", "attention", "encoder", "pretrained", "model", "heads", "losses", "tasks"}
+
+# What stands beside the model, and all that it may import (and itself).
+BESIDE = {
+    "cli": set(),
+    "text": {"labels", "checkpoint.hub", "checkpoint.files"},
+    "training": {"labels", "text", "checkpoint.hub", "checkpoint.files"},
+    "inference": {*ORDER, "text"},
+    "pretraining": {*ORDER, "text", "training", "inference"},
+}
+
+
+def module_name(path: Path) -> str:
+    """`minibert/text/pairs.py` -> "text.pairs"; of a package's `__init__.py`, the package."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(path: Path, *, at_import_time: bool = False) -> set[str]:
+    """The full names of all modules that a file imports; `at_import_time`: leaving out those inside functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    names = set()
+    for node in ast.walk(tree):
+        if at_import_time and id(node) in inside:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full"
+            # `from minibert.text import pairs` imports a module of that name, if there is one.
+            both = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {full if full.removeprefix("minibert.") in FILES else node.module for full in both.values()}
+    return names
+
+
+def own_imports(name: str) -> set[str]:
+    """The modules of this package that the module `name` imports: "text.pairs" for `minibert.text.pairs`."""
+    return {full.removeprefix("minibert.") for full in imports(FILES[name]) if full.startswith("minibert.")}
+
+
+def within(name: str, rooms: set[str]) -> bool:
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+def test_every_module_has_its_place():
+    rooms = {name.split(".")[0] for name in FILES} - {"__init__"}
+    assert rooms <= {*ORDER, *BESIDE}, "give the new module a place in ORDER or BESIDE"
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "__init__"])
+def test_imports_point_one_way(name):
+    room = name.split(".")[0]
+    allowed = BESIDE[room] if room in BESIDE else set(ORDER[: ORDER.index(room)])
+    wrong = {other for other in own_imports(name) if not within(other, allowed | {room})}
+    assert not wrong, f"{name} may import {sorted(allowed)}, not {sorted(wrong)}"
+
+
+def test_nobody_imports_the_package_itself():
+    assert not [name for name, path in FILES.items() if "minibert" in imports(path)]
+
+
+def test_no_circles():
+    graph = {name: own_imports(name) for name in FILES if name != "__init__"}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("room", ["text", "training"])
+def test_data_and_training_know_no_model(room):
+    assert not {other for other in BESIDE[room] if within(other, MODEL)}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_the_package_never_imports(name):
+    roots = {full.split(".")[0] for full in imports(FILES[name])}
+    assert not roots & {"transformers", "sentence_transformers", "scripts", "tests", "pytest"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_plots_are_imported_where_a_picture_is_drawn(name):
+    assert "matplotlib" not in {full.split(".")[0] for full in imports(FILES[name], at_import_time=True)}

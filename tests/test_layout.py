@@ -1,0 +1,95 @@
+"""`BatchLayout`: into the flat matrix, and back."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minibert.layout import BatchLayout
+
+RAGGED = torch.tensor([[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]])
+
+
+@st.composite
+def masks(draw) -> torch.Tensor:
+    rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    bits = draw(st.lists(st.integers(0, 1), min_size=rows * columns, max_size=rows * columns))
+    return torch.tensor(bits).view(rows, columns)
+
+
+def rectangle(mask: torch.Tensor) -> BatchLayout:
+    """The layout that keeps padding in, and masks its keys."""
+    return BatchLayout(*mask.shape, [tuple(mask.shape)], key_mask=mask != 0)
+
+
+@pytest.mark.parametrize("mask", [None, torch.ones(3, 5), torch.ones(3, 5, dtype=torch.bool)])
+def test_a_full_batch_is_the_simple_case(mask):
+    layout = BatchLayout.from_mask(mask, 3, 5)
+    assert layout == BatchLayout(3, 5, [(3, 5)])
+    x = torch.randn(3, 5, 2)
+    assert layout.flatten(x).data_ptr() == x.data_ptr()  # nothing is moved
+    assert torch.equal(layout.flatten(x), x.view(15, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.long, torch.float, torch.bool])
+def test_sequences_lie_in_the_order_of_their_lengths(dtype):
+    layout = BatchLayout.from_mask(RAGGED.to(dtype), 4, 4)
+    assert layout.groups == [(1, 1), (2, 3)]
+    assert layout.row_index.tolist() == [1, 0, 3]
+    assert layout.token_index.tolist() == [5, 0, 1, 2, 12, 14, 15]
+
+
+@given(masks())
+def test_there_and_back(mask):
+    layout = BatchLayout.from_mask(mask, *mask.shape)
+    x = torch.randn(*mask.shape, 3)
+    flat = layout.flatten(x)
+    assert flat.shape == (int(mask.sum()), 3)
+    assert torch.equal(layout.unflatten(flat), x * mask[..., None])
+    assert torch.equal(layout.unflatten(flat[:, 0], fill=-7.0), x[..., 0].where(mask != 0, torch.tensor(-7.0)))
+
+
+@given(masks())
+def test_groups_are_the_rows_of_equal_length(mask):
+    layout = BatchLayout.from_mask(mask, *mask.shape)
+    x = torch.randn(*mask.shape, 2)
+    groups = layout.split(layout.flatten(x))
+    found = sorted(sequence.flatten().tolist() for group in groups for sequence in group)
+    assert found == sorted(row[m != 0].flatten().tolist() for row, m in zip(x, mask, strict=True) if m.any())
+    assert torch.equal(layout.join(groups), layout.flatten(x))
+
+
+@given(masks())
+def test_attention_weights_come_back_at_real_queries_and_keys(mask):
+    layout = BatchLayout.from_mask(mask, *mask.shape)
+    weights = torch.randn(len(mask), 2, mask.shape[1], mask.shape[1])
+    real = (mask[:, None, :, None] * mask[:, None, None, :]).float()
+    groups = []
+    for count, length in layout.groups:
+        rows = [b for b in range(len(mask)) if int(mask[b].sum()) == length]
+        kept = [weights[b][:, mask[b] != 0][:, :, mask[b] != 0] for b in rows]
+        groups.append(torch.stack(kept) if kept else weights.new_zeros(count, 2, length, length))
+    assert torch.equal(layout.pad_attention(groups), weights * real)
+
+
+def test_the_rectangle_hides_padding_when_it_comes_back():
+    layout = rectangle(RAGGED)
+    x = torch.randn(4, 4, 2)
+    assert torch.equal(layout.flatten(x), x.view(16, 2))
+    assert torch.equal(
+        layout.unflatten(layout.flatten(x), fill=-1.0), x.where(RAGGED[..., None] != 0, torch.tensor(-1.0))
+    )
+
+
+@pytest.mark.parametrize("layout", [BatchLayout.from_mask(RAGGED, 4, 4), rectangle(RAGGED)])
+def test_gradients_find_their_way_back(layout):
+    x = torch.randn(4, 4, 2, requires_grad=True)
+    layout.unflatten(layout.flatten(x) * 3).sum().backward()
+    assert torch.equal(x.grad, 3.0 * RAGGED[..., None].expand(4, 4, 2))
+
+
+def test_while_tracing_the_layout_is_the_rectangle(monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    layout = BatchLayout.from_mask(RAGGED, 4, 4)
+    assert layout.groups == [(4, 4)] and layout.token_index is None
+    assert torch.equal(layout.key_mask, RAGGED != 0)

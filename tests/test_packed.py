@@ -1,0 +1,222 @@
+"""The packed corpus: what goes in comes out, files that do not fit are refused, documents are held out."""
+
+import json
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from minibert.text import packed
+from minibert.text.corpus import CorpusError
+from minibert.text.packed import MANIFEST, PackedCorpus, vocabulary_hash
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = "the cat dog sat ran on mat a big ##s . mask [ ]".split()  # noqa: SIM905 (reads as the text it is)
+DOCUMENTS = [["the cats sat.", "a big dog ran"], ["on the mat."], ["the dog", "the cat", "a mat"]]
+
+
+class StandIn:
+    """As much of a tokenizer as packing needs, with exactly the vocabulary that a test asks for."""
+
+    def __init__(self, words):
+        vocabulary = {token: i for i, token in enumerate([*SPECIAL, *words])}
+        self.backend_tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+        self.backend_tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        self.backend_tokenizer.add_special_tokens(SPECIAL)
+
+    def __len__(self):
+        return self.backend_tokenizer.get_vocab_size()
+
+    def get_vocab(self):
+        return self.backend_tokenizer.get_vocab()
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return StandIn(WORDS)
+
+
+def decode(corpus, tokenizer):
+    """The documents of a packed corpus, as lists of sentences of tokens."""
+    return [
+        [
+            [tokenizer.backend_tokenizer.id_to_token(i) for i in corpus.ids[slice(*corpus.sentence_starts[s : s + 2])]]
+            for s in range(first, end)
+        ]
+        for first, end in corpus.documents
+    ]
+
+
+EXPECTED = [
+    [["the", "cat", "##s", "sat", "."], ["a", "big", "dog", "ran"]],
+    [["on", "the", "mat", "."]],
+    [["the", "dog"], ["the", "cat"], ["a", "mat"]],
+]
+
+
+@pytest.mark.parametrize("batch_sentences", [1, 2, 1000])
+def test_round_trip(tmp_path, tokenizer, monkeypatch, batch_sentences):
+    monkeypatch.setattr(packed, "BATCH_SENTENCES", batch_sentences)
+    built = PackedCorpus.build(iter(DOCUMENTS), tokenizer, tmp_path / "packed", show_progress=False)
+    opened = PackedCorpus.open(tmp_path / "packed")
+    in_memory = PackedCorpus.from_documents(DOCUMENTS, tokenizer)
+    for corpus in [built, opened, in_memory]:
+        assert decode(corpus, tokenizer) == EXPECTED
+        assert (corpus.n_tokens, corpus.n_sentences, corpus.n_documents) == (19, 6, 3)
+    assert opened.ids.dtype == np.uint16 and opened.sentence_starts.dtype == np.int64
+    assert not opened.ids.flags.writeable and isinstance(opened.ids.base, np.memmap)
+    manifest = json.loads((tmp_path / "packed" / MANIFEST).read_text())
+    assert manifest == {
+        "format_version": 1,
+        "vocabulary_sha256": vocabulary_hash(tokenizer),
+        "vocab_size": 19,
+        "dtype": "<u2",
+        "tokens": 19,
+        "sentences": 6,
+        "documents": 3,
+    }
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(2**16, np.uint16), (2**16 + 1, np.int32)])
+def test_dtype_holds_the_largest_id(tmp_path, size, dtype):
+    tokenizer = StandIn([f"w{i}" for i in range(size - len(SPECIAL))])
+    corpus = PackedCorpus.build([[f"w{size - 6}"]], tokenizer, tmp_path / "packed", show_progress=False)
+    assert corpus.ids.dtype == dtype and corpus.ids.tolist() == [size - 1]
+
+
+def test_special_tokens_in_a_text_are_text(tokenizer):
+    corpus = PackedCorpus.from_documents([["the [mask] sat", "[SEP]"]], tokenizer)
+    assert decode(corpus, tokenizer) == [[["the", "[", "mask", "]", "sat"], ["[", "[UNK]", "]"]]]
+
+
+def test_state_of_the_tokenizer_is_neither_used_nor_changed():
+    tokenizer = StandIn(WORDS)
+    tokenizer.backend_tokenizer.enable_truncation(1)
+    tokenizer.backend_tokenizer.enable_padding(length=9)
+    before = tokenizer.backend_tokenizer.to_str()
+    assert decode(PackedCorpus.from_documents(DOCUMENTS, tokenizer), tokenizer) == EXPECTED
+    assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def test_sentences_without_tokens_are_left_out(tokenizer):
+    corpus = PackedCorpus.from_documents([[" ", "the cat"], ["\t"], ["a dog", ""]], tokenizer)
+    assert decode(corpus, tokenizer) == [[["the", "cat"]], [["a", "dog"]]]
+    for empty in [[], [[" "], ["\t"]]]:
+        with pytest.raises(CorpusError, match="no sentence with a token"):
+            PackedCorpus.from_documents(empty, tokenizer)
+
+
+def test_documents_are_streamed(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setattr(packed, "BATCH_SENTENCES", 10)
+    path = tmp_path / ".packed.unfinished" / "ids.bin"
+    written = []
+
+    def documents():
+        for _ in range(10_000):
+            written.append(path.stat().st_size)
+            yield ["the cat sat on the mat"] * 10
+
+    PackedCorpus.build(documents(), tokenizer, tmp_path / "packed", show_progress=False)
+    assert written[-1] > 0.9 * (tmp_path / "packed" / "ids.bin").stat().st_size
+
+
+def test_interrupted_build_leaves_the_old_one(tmp_path, tokenizer):
+    PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False)
+
+    def interrupted():
+        yield ["a dog"]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        PackedCorpus.build(interrupted(), tokenizer, tmp_path / "packed", show_progress=False)
+    assert decode(PackedCorpus.open(tmp_path / "packed"), tokenizer) == EXPECTED
+    assert [path.name for path in tmp_path.iterdir()] == ["packed"]
+
+    PackedCorpus.build([["a dog"]], tokenizer, tmp_path / "packed", show_progress=False)
+    assert decode(PackedCorpus.open(tmp_path / "packed"), tokenizer) == [[["a", "dog"]]]
+
+
+def test_leftovers_of_a_killed_build_do_no_harm(tmp_path, tokenizer):
+    (tmp_path / ".packed.unfinished").mkdir()
+    (tmp_path / ".packed.unfinished" / "ids.bin").write_bytes(b"half")
+    PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["packed"]
+
+
+def test_other_folders_are_not_overwritten(tmp_path, tokenizer):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(CorpusError, match="is no packed corpus"):
+        PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path, show_progress=False)
+    with pytest.raises(CorpusError, match="is no packed corpus"):
+        PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "thesis.txt", show_progress=False)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+    (tmp_path / "empty").mkdir()
+    assert PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "empty", show_progress=False).n_tokens == 19
+
+
+def test_other_vocabulary_is_refused(tmp_path, tokenizer):
+    PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False)
+    other = StandIn([*WORDS[1:], WORDS[0]])  # the same tokens in another order
+    ours, theirs = vocabulary_hash(tokenizer)[:12], vocabulary_hash(other)[:12]
+    assert ours != theirs
+    PackedCorpus.open(tmp_path / "packed", tokenizer)
+    with pytest.raises(CorpusError, match=f"packed: was tokenized with another.*{ours}.*{theirs}.*again"):
+        PackedCorpus.open(tmp_path / "packed", other)
+
+
+def test_broken_folders_are_refused(tmp_path, tokenizer):
+    folder = tmp_path / "packed"
+    with pytest.raises(CorpusError, match=r"packed: no manifest\.json there.*prepare"):
+        PackedCorpus.open(folder)
+    PackedCorpus.build(DOCUMENTS, tokenizer, folder, show_progress=False)
+    whole = (folder / MANIFEST).read_text()
+    manifest = json.loads(whole)
+    for content, message in [
+        ("{", "broken"),
+        ("[]", "broken"),
+        ("{}", "broken.*format_version"),
+        (json.dumps(manifest | {"format_version": 2}), "format_version is 2, this minibert reads 1"),
+        (json.dumps({"format_version": 1, "dtype": "<u2"}), "lacks documents, sentences, tokens"),
+        (json.dumps(manifest | {"tokens": 20}), r"ids\.bin: expected 40 bytes .* found 38"),
+        (json.dumps(manifest | {"sentences": 5}), r"sentence_starts\.bin: expected 48 bytes .* found 56"),
+        (json.dumps(manifest | {"documents": 4}), r"document_starts\.bin: expected 40 bytes .* found 32"),
+    ]:
+        (folder / MANIFEST).write_text(content)
+        with pytest.raises(CorpusError, match=message):
+            PackedCorpus.open(folder)
+    (folder / MANIFEST).write_text(whole)
+    (folder / "ids.bin").unlink()
+    with pytest.raises(CorpusError, match=r"ids\.bin: expected 38 bytes .* found 0"):
+        PackedCorpus.open(folder)
+
+
+def one_token_sentences(*lengths):
+    """A corpus of documents of so many sentences, of one token each."""
+    ends = np.cumsum(lengths)
+    starts = np.arange(ends[-1] + 1)
+    return PackedCorpus(starts[:-1], starts, np.stack([ends - lengths, ends], axis=1))
+
+
+def test_split_holds_out_every_nth_document():
+    train, held_out = one_token_sentences(*range(1, 51)).split(every=10)
+    assert (train.documents[:, 1] - train.documents[:, 0]).tolist() == [n for n in range(1, 51) if n % 10]
+    assert (held_out.documents[:, 1] - held_out.documents[:, 0]).tolist() == [10, 20, 30, 40, 50]
+    assert held_out.n_tokens == held_out.n_sentences == 150 and train.n_tokens == 1275 - 150
+
+
+@pytest.mark.parametrize("n_documents", [2, 3, 19])
+def test_split_of_a_small_corpus_holds_out_one_document(n_documents):
+    train, held_out = one_token_sentences(*[4] * n_documents).split()
+    assert (train.n_documents, held_out.n_documents) == (n_documents - 1, 1)
+
+
+@pytest.mark.parametrize(("n_sentences", "n_held_out"), [(2, 1), (19, 1), (100, 5)])
+def test_split_of_a_single_document_cuts_it(n_sentences, n_held_out):
+    train, held_out = one_token_sentences(n_sentences).split()
+    assert train.documents.tolist() == [[0, n_sentences - n_held_out]]
+    assert held_out.documents.tolist() == [[n_sentences - n_held_out, n_sentences]]
+
+
+def test_split_of_one_sentence_is_refused():
+    with pytest.raises(CorpusError, match="single sentence"):
+        one_token_sentences(1).split()

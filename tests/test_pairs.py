@@ -1,0 +1,215 @@
+"""The pair recipe, against an independent implementation that handles tokens one by one."""
+
+import random
+
+import numpy as np
+import pytest
+
+from minibert.labels import IS_NEXT, IS_RANDOM
+from minibert.text.packed import PackedCorpus
+from minibert.text.pairs import balance_warning, draw_pairs, random_share
+
+
+def corpus_of(documents):
+    """A corpus with sentences of the given lengths; its tokens are numbered, so that a span is its own content."""
+    lengths = [length for document in documents for length in document]
+    starts = np.cumsum([0, *lengths])
+    ends = np.cumsum([len(document) for document in documents])
+    spans = np.stack([ends - [len(document) for document in documents], ends], axis=1)
+    return PackedCorpus(np.arange(starts[-1]), starts, spans)
+
+
+def random_corpus(seed, n_documents=60, longest_document=30, longest_sentence=40):
+    rng = random.Random(seed)
+    return [
+        [rng.randint(1, longest_sentence) for _ in range(rng.randint(1, longest_document))] for _ in range(n_documents)
+    ]
+
+
+class SlowRecipe:
+    """The recipe of the original, in lists of tokens; it makes the random choices in the order that ours does."""
+
+    def __init__(self, lengths, max_length, seed, epoch):
+        numbers = iter(range(10**9))
+        self.documents = [[[next(numbers) for _ in range(n)] for n in document] for document in lengths]
+        self.max_tokens = max_length - 3
+        self.rng = random.Random(f"pairs of seed {seed}, epoch {epoch}")
+
+    def pairs(self):
+        order = list(range(len(self.documents)))
+        self.rng.shuffle(order)
+        return [pair for index in order for pair in self.pairs_of_document(index)]
+
+    def pairs_of_document(self, index):
+        document, pairs, chunk, i = self.documents[index], [], [], 0
+        short = self.rng.random() < 0.1
+        target = self.rng.randint(2, self.max_tokens) if short else self.max_tokens
+        while i < len(document):
+            chunk.append(document[i])
+            if i == len(document) - 1 or sum(map(len, chunk)) >= target:
+                size_of_a = 1 if len(chunk) == 1 else self.rng.randint(1, len(chunk) - 1)
+                a = sum(chunk[:size_of_a], [])
+                if len(chunk) == 1 or self.rng.random() < 0.5:
+                    b, label = self.random_tokens(index, target - len(a)), IS_RANDOM
+                    i -= len(chunk) - size_of_a
+                else:
+                    b, label = sum(chunk[size_of_a:], []), IS_NEXT
+                self.truncate(a, b)
+                pairs.append((a, b, label))
+                chunk = []
+            i += 1
+        return pairs
+
+    def random_tokens(self, index, wanted):
+        for _ in range(10):
+            other = self.rng.randint(0, len(self.documents) - 1)
+            if other != index:
+                break
+        document, tokens = self.documents[other], []
+        for sentence in document[self.rng.randint(0, len(document) - 1) :]:
+            tokens += sentence
+            if len(tokens) >= wanted:
+                break
+        return tokens
+
+    def truncate(self, a, b):
+        victims, lengths = [], {"a": len(a), "b": len(b)}
+        while sum(lengths.values()) > self.max_tokens:
+            victims.append("a" if lengths["a"] > lengths["b"] else "b")
+            lengths[victims[-1]] -= 1
+        for name, tokens in [("a", a), ("b", b)]:
+            count = victims.count(name)
+            coins = self.rng.getrandbits(count)
+            for toss in range(count):
+                tokens.pop(0 if coins >> toss & 1 else -1)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "max_length"),
+    [
+        (random_corpus(0), 64),
+        (random_corpus(1), 128),
+        (random_corpus(2, longest_sentence=3), 32),
+        (random_corpus(3, longest_sentence=300), 16),
+        (random_corpus(4, n_documents=2), 5),
+        (random_corpus(5, longest_document=1), 64),
+        (random_corpus(6, n_documents=1, longest_document=200), 64),
+        ([[7]], 64),
+        ([[1]], 5),
+    ],
+    ids=["64", "128", "short-sentences", "long-sentences", "smallest", "one-sentence-documents"]
+    + ["one-document", "one-sentence", "one-token"],
+)
+def test_equal_to_the_slow_recipe(lengths, max_length):
+    corpus = corpus_of(lengths)
+    for epoch in range(5):
+        expected = SlowRecipe(lengths, max_length, seed=3, epoch=epoch).pairs()
+        drawn = draw_pairs(corpus, max_length, seed=3, epoch=epoch)
+        assert drawn.shape == (len(expected), 5) and drawn.dtype == np.int64
+        for (a_start, a_end, b_start, b_end, label), (a, b, expected_label) in zip(
+            drawn.tolist(), expected, strict=True
+        ):
+            assert list(range(a_start, a_end)) == a
+            assert list(range(b_start, b_end)) == b
+            assert label == expected_label
+            assert a and b and len(a) + len(b) <= max_length - 3
+
+
+def share_is(found, count, expected):
+    """Whether a share of `count` independent draws is within five standard deviations of `expected`."""
+    return abs(found - expected) < 5 * (expected * (1 - expected) / count) ** 0.5
+
+
+def test_half_of_the_pairs_are_random_where_there_is_a_choice():
+    # 200,000 one-token sentences; only at a document's very end is a single sentence ever left over.
+    pairs = draw_pairs(corpus_of([[1] * 4000] * 50), 64, seed=0, epoch=0)
+    assert share_is(random_share(pairs), len(pairs), 0.5) and len(pairs) > 3000
+
+
+def test_unused_sentences_are_put_back():
+    # Documents of two sentences: one consecutive pair, or a random pair and another for what is left over.
+    pairs = draw_pairs(corpus_of([[3, 3]] * 40_000), 64, seed=0, epoch=0)
+    n_next = (pairs[:, 4] == IS_NEXT).sum()
+    assert share_is(n_next / 40_000, 40_000, 0.5)
+    assert len(pairs) == n_next + 2 * (40_000 - n_next)
+
+
+def test_a_tenth_of_the_documents_has_a_short_target():
+    # 61 one-token sentences are just what max_length 64 holds: a consecutive first pair of fewer is a short
+    # one.
+    n_documents = 20_000
+    corpus = corpus_of([[1] * 61] * n_documents)
+
+    def short_share(short_probability):
+        pairs = draw_pairs(corpus, 64, seed=0, epoch=0, short_probability=short_probability)
+        first = pairs[(pairs[:, 0] % 61 == 0) & (pairs[:, 4] == IS_NEXT)]
+        lengths = first[:, 1] - first[:, 0] + first[:, 3] - first[:, 2]
+        return (lengths < 61).mean(), lengths
+
+    share, lengths = short_share(0.1)
+    assert share_is(share, len(lengths), 0.1 * 59 / 60)  # the random target is uniform in 2..61
+    assert abs(lengths[lengths < 61].mean() - 31) < 2.5 and lengths.min() == 2
+    assert short_share(0.0)[0] == 0
+
+
+def test_a_is_a_uniform_number_of_sentences():
+    pairs = draw_pairs(corpus_of([[1] * 5] * 50_000), 64, seed=0, epoch=0, short_probability=0)
+    first = pairs[pairs[:, 0] % 5 == 0]
+    counts = np.bincount(first[:, 1] - first[:, 0], minlength=5)
+    assert counts[0] == 0 and all(share_is(n / len(first), len(first), 0.25) for n in counts[1:])
+
+
+def test_random_b_comes_from_anywhere_in_another_document():
+    corpus = corpus_of([[10]] * 100 + [[10] * 10] * 5)
+    pairs = np.concatenate([draw_pairs(corpus, 23, seed=0, epoch=epoch) for epoch in range(300)])
+    pairs = pairs[pairs[:, 4] == IS_RANDOM]
+    document = np.where(pairs[:, [0, 2]] < 1000, pairs[:, [0, 2]] // 10, 100 + (pairs[:, [0, 2]] - 1000) // 100)
+    assert (document[:, 0] != document[:, 1]).all()
+    counts = np.bincount(document[:, 1], minlength=105)  # every document as often, whatever its length
+    assert abs(counts / counts.mean() - 1).max() < 6 / counts.mean() ** 0.5
+
+
+def test_truncation_takes_from_both_ends_alike():
+    pairs = draw_pairs(corpus_of([[100, 100]] * 3000), 64, seed=0, epoch=0, short_probability=0)
+    a_front = pairs[:, 0] % 100
+    a_back = 100 - (pairs[:, 1] - 1) % 100 - 1
+    lost = int((a_front + a_back).sum())
+    assert lost > 100_000 and share_is(a_front.sum() / lost, lost, 0.5)
+    assert set((pairs[:, 1] - pairs[:, 0]).tolist()) == {31}  # of two equal ones, B loses the odd token
+    assert set((pairs[:, 3] - pairs[:, 2]).tolist()) == {30}
+
+
+def test_seed_and_epoch_alone_decide():
+    corpus = corpus_of(random_corpus(0))
+    first = draw_pairs(corpus, 64, seed=1, epoch=0)
+    assert np.array_equal(first, draw_pairs(corpus, 64, seed=1, epoch=0))
+    for other in [draw_pairs(corpus, 64, seed=1, epoch=1), draw_pairs(corpus, 64, seed=2, epoch=0)]:
+        assert not np.array_equal(first, other)
+
+
+def test_held_out_documents_are_never_drawn():
+    corpus = corpus_of(random_corpus(0))
+    train, held_out = corpus.split(every=5)
+    forbidden = {t for first, end in held_out.documents for t in range(*corpus.sentence_starts[[first, end]])}
+    for epoch in range(5):
+        for a_start, a_end, b_start, b_end, _ in draw_pairs(train, 64, seed=0, epoch=epoch).tolist():
+            assert forbidden.isdisjoint(range(a_start, a_end)) and forbidden.isdisjoint(range(b_start, b_end))
+
+
+def test_too_small_a_length_is_refused():
+    with pytest.raises(ValueError, match="max_length: expected at least 5.*found 4"):
+        draw_pairs(corpus_of([[3, 3]]), 4, seed=0, epoch=0)
+
+
+@pytest.mark.parametrize(("n_random", "warns"), [(39, True), (40, False), (60, False), (61, True), (100, True)])
+def test_balance_warning(n_random, warns):
+    pairs = np.zeros((100, 5), dtype=np.int64)
+    pairs[:n_random, 4] = IS_RANDOM
+    assert random_share(pairs) == n_random / 100
+    warning = balance_warning(pairs)
+    assert (warning is not None) == warns
+    assert warning is None or f"{n_random}%" in warning
+
+
+def test_one_line_per_paragraph_is_warned_about():
+    assert balance_warning(draw_pairs(corpus_of([[200] * 20] * 20), 64, seed=0, epoch=0))

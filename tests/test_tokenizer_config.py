@@ -1,0 +1,123 @@
+"""Tokenizers of any age and kind: loaded from their files, they give the reference's ids."""
+
+import json
+import shutil
+
+import pytest
+import transformers
+from reference_tokenizer import HOSTILE, assert_same, vocab_path, write_vocab
+
+from minibert.checkpoint.files import CheckpointError
+from minibert.text.tokenizer import BertTokenizer
+
+OLD_TOKEN = {
+    "__type": "AddedToken",
+    "content": "[MASK]",
+    "lstrip": False,
+    "rstrip": False,
+    "normalized": True,
+}
+
+
+@pytest.mark.parametrize(
+    "kind, config",
+    [
+        ("uncased", {}),
+        ("uncased", {"do_lower_case": True, "mask_token": OLD_TOKEN, "max_len": 77}),
+        ("uncased", {"do_lower_case": True, "strip_accents": False, "model_max_length": 512}),
+        ("uncased", {"tokenize_chinese_chars": False, "padding_side": "left", "truncation_side": "left"}),
+        ("cased", {"do_lower_case": False}),
+        ("cased", {"do_lower_case": False, "strip_accents": True, "name_or_path": "x", "never_split": None}),
+        ("cased", {"do_lower_case": False, "additional_special_tokens": ["<e>", "</e>"]}),
+    ],
+)
+def test_vocab_txt_with_a_config_of_any_age(tmp_path, kind, config):
+    folder = write_vocab(tmp_path, vocab_path(kind), **config)
+    ours = BertTokenizer.from_pretrained(folder)
+    reference = transformers.BertTokenizer.from_pretrained(folder)
+    texts = [*HOSTILE, "an <e>entity</e> here"]
+    assert_same(ours, reference, texts)
+    assert_same(ours, reference, texts, padding="max_length", truncation=True, max_length=10)
+    assert (len(ours), ours.model_max_length) == (len(reference), reference.model_max_length)
+    assert sorted(ours.all_special_ids) == sorted(reference.all_special_ids)
+
+
+def test_vocab_txt_alone_is_uncased(tmp_path):
+    shutil.copy(vocab_path("uncased"), tmp_path / "vocab.txt")
+    ours, reference = (cls.from_pretrained(tmp_path) for cls in (BertTokenizer, transformers.BertTokenizer))
+    assert ours.do_lower_case
+    assert_same(ours, reference, HOSTILE)
+    cased = BertTokenizer.from_pretrained(tmp_path, do_lower_case=False)
+    assert cased.do_lower_case is False and cased("THE") != ours("THE")
+
+
+@pytest.mark.parametrize("loader", [transformers.BertTokenizer, transformers.AutoTokenizer])
+def test_the_real_minilm_folder(loader):
+    folder = vocab_path("minilm").parent
+    ours, reference = BertTokenizer.from_pretrained(folder), loader.from_pretrained(folder)
+    assert_same(ours, reference, HOSTILE)
+    assert_same(ours, reference, HOSTILE, HOSTILE, padding=True, truncation=True, max_length=20)
+    assert ours.model_max_length == reference.model_max_length == 512
+    # This file bakes in padding and truncation to 128; a plain call must not.
+    assert len(ours("the " * 300)["input_ids"]) == 302
+
+
+@pytest.mark.parametrize("kind", ["uncased", "cased"])
+def test_tokenizer_json_of_the_reference(tmp_path, kind):
+    saved = transformers.BertTokenizer(vocab=str(vocab_path(kind)), do_lower_case=kind == "uncased")
+    saved.save_pretrained(tmp_path)
+    assert_same(BertTokenizer.from_pretrained(tmp_path), saved, HOSTILE)
+    # Without the config the file speaks for itself: a cased one stays cased.
+    (tmp_path / "tokenizer_config.json").unlink()
+    alone = BertTokenizer.from_pretrained(tmp_path)
+    assert_same(alone, saved, HOSTILE)
+    assert_same(BertTokenizer(tmp_path / "tokenizer.json"), saved, HOSTILE)
+    assert alone.do_lower_case == (kind == "uncased")
+
+
+def test_the_config_overrules_tokenizer_json(tmp_path):
+    BertTokenizer(vocab_path("cased"), do_lower_case=False).save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"do_lower_case": True}))
+    reference = transformers.BertTokenizer.from_pretrained(tmp_path)
+    assert_same(BertTokenizer.from_pretrained(tmp_path), reference, HOSTILE)
+
+
+def test_other_names_for_the_special_tokens(tmp_path):
+    text = vocab_path("uncased").read_text()
+    for old, new in (("[PAD]", "<pad>"), ("[UNK]", "<unk>"), ("[MASK]", "<mask>")):
+        text = text.replace(f"{old}\n", f"{new}\n")
+    (tmp_path / "vocab.txt").write_text(text)
+    names = {"pad_token": "<pad>", "unk_token": {"content": "<unk>", "lstrip": False}, "mask_token": "<mask>"}
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(names))
+    ours, reference = (cls.from_pretrained(tmp_path) for cls in (BertTokenizer, transformers.BertTokenizer))
+    assert_same(ours, reference, [*HOSTILE, "the <mask> dog<mask>"], padding=True)
+    assert (ours.mask_token, ours.unk_token_id) == ("<mask>", reference.unk_token_id)
+
+
+@pytest.mark.parametrize("file", ["added_tokens.json", "tokenizer_config.json"])
+def test_added_tokens(tmp_path, file):
+    folder = write_vocab(tmp_path, vocab_path("uncased"))
+    size = len(BertTokenizer(vocab_path("uncased")))
+    plain = {"lstrip": False, "rstrip": False, "normalized": True, "single_word": False, "special": False}
+    content = {"Entity": size, "<e>": size + 1}
+    if file == "tokenizer_config.json":
+        special = plain | {"normalized": False, "special": True}
+        decoder = {size: {"content": "Entity", **plain}, size + 1: {"content": "<e>", **special}}
+        content = {"added_tokens_decoder": decoder, "additional_special_tokens": ["<e>"]}
+    (folder / file).write_text(json.dumps(content))
+    ours, reference = (cls.from_pretrained(folder) for cls in (BertTokenizer, transformers.BertTokenizer))
+    texts = [*HOSTILE, "an ENTITY<e>the dog <E>"]
+    assert_same(ours, reference, texts)
+    assert (len(ours), ours.vocab_size) == (size + 2, size)
+    assert sorted(ours.all_special_ids) == sorted(reference.all_special_ids)
+    ours.save_pretrained(tmp_path / "saved")
+    assert_same(BertTokenizer.from_pretrained(tmp_path / "saved"), reference, texts)
+    assert_same(ours, transformers.BertTokenizer.from_pretrained(tmp_path / "saved"), texts)
+    assert (tmp_path / "saved" / "vocab.txt").read_text().split("\n")[size:] == ["Entity", "<e>", ""]
+
+
+def test_words_that_are_found_by_another_tool(tmp_path):
+    folder = write_vocab(tmp_path, vocab_path("uncased"), word_tokenizer_type="mecab")
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json: word_tokenizer_type 'mecab'"):
+        BertTokenizer.from_pretrained(folder)
