@@ -11,6 +11,9 @@ from minibert.tasks import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
+from minibert.text.tokenizer import BertTokenizer
+from minibert.training.arguments import TrainingArguments
+from minibert.training.trainer import Trainer
 
 __all__ = [
     "BertConfig",
@@ -22,4 +25,7 @@ __all__ = [
     "BertForSequenceClassification",
     "BertForTokenClassification",
     "BertModel",
+    "BertTokenizer",
+    "Trainer",
+    "TrainingArguments",
 ]

@@ -9,7 +9,7 @@ def run(main: Callable[[], int | None]) -> None:
     try:
         status = main()
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

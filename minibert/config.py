@@ -148,14 +148,14 @@ class BertConfig:
 
         Raises `CheckpointError` when there is none, or when it does not describe a BERT encoder.
         """
-        files = resolve_files(
-            name_or_folder,
-            ["config.json"],
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            token=token,
-        ) or resolve_files(name_or_folder, ["bert_config.json"], local_files_only=True)
+        where = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+            "token": token,
+        }
+        files = resolve_files(name_or_folder, ["config.json"], **where)
+        files = files or resolve_files(name_or_folder, ["bert_config.json"], **where)
         if not files:
             raise CheckpointError(f"{name_or_folder}: no config.json found; is this the folder of a checkpoint?")
         path = next(iter(files.values()))

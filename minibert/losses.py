@@ -11,16 +11,22 @@ from torch import Tensor
 from minibert.labels import IGNORE_INDEX
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
+def cross_entropy(
+    logits: Tensor, labels: Tensor, ignore_index: int = IGNORE_INDEX, label_count: float | None = None
+) -> Tensor:
     """-log softmax(logits)[label], averaged over the labels that are not `ignore_index`.
 
     Args:
         logits: (N, C)
         labels: (N,) class numbers; raises `ValueError` for one that is no class
+        label_count: divide by this instead of the number of labels: when the batch is one of several that are
+            averaged, the mean number of labels in them makes the average the mean over all labels.
     """
     _check_labels(labels, logits.shape[-1], ignore_index)
     total = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction="sum")
-    return total / (labels != ignore_index).sum().clamp(min=1)
+    if label_count is None:
+        return total / (labels != ignore_index).sum().clamp(min=1)
+    return total / max(label_count, 1)
 
 
 def _check_labels(labels: Tensor, num_classes: int, ignore_index: int) -> None:
@@ -31,14 +37,15 @@ def _check_labels(labels: Tensor, num_classes: int, ignore_index: int) -> None:
         raise ValueError(f"labels must lie in [0, {num_classes}) or be {ignore_index}, got {int(wrong[0])}")
 
 
-def mlm_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def mlm_loss(logits: Tensor, labels: Tensor, label_count: float | None = None) -> Tensor:
     """Masked language modelling: `cross_entropy` over the vocabulary at the labelled positions.
 
     Args:
         logits: (N, V)
         labels: (N,) the original token ids, IGNORE_INDEX at positions that are not predicted
+        label_count: as in `cross_entropy`
     """
-    return cross_entropy(logits, labels)
+    return cross_entropy(logits, labels, label_count=label_count)
 
 
 def nsp_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -61,6 +61,7 @@ class BertPreTrainedModel(nn.Module):
         local_files_only: bool = False,
         token: str | bool | None = None,
         dtype: torch.dtype | str = torch.float32,
+        torch_dtype: torch.dtype | str | None = None,
         ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False,
         **changes,
@@ -70,6 +71,7 @@ class BertPreTrainedModel(nn.Module):
         Args:
             config: use this config instead of the checkpoint's.
             dtype: the parameters' type, a `torch.dtype` or its name; "auto": as the file has it.
+            torch_dtype: the older name of `dtype`.
             ignore_mismatched_sizes: initialise a head of another size anew instead of raising.
             output_loading_info: also return {"missing_keys", "unexpected_keys", "mismatched_keys"}.
             changes: fields of the config to change (`num_labels=3`, `attn_implementation="eager"`), or arguments
@@ -94,7 +96,7 @@ class BertPreTrainedModel(nn.Module):
         path = resolve_weights(name_or_folder, **where)
         with torch.device("meta"):  # the shapes alone: no memory is taken and nothing is initialised twice
             model = cls(config, **arguments)
-        info = model._load_tensors(read_tensors(path), path, _as_dtype(dtype), ignore_mismatched_sizes)
+        info = model._load_tensors(read_tensors(path), path, _as_dtype(torch_dtype or dtype), ignore_mismatched_sizes)
         model.eval()
         _report(info, path, cls.__name__)
         return (model, info) if output_loading_info else model

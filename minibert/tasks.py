@@ -70,6 +70,7 @@ class BertForPreTraining(BertPreTrainedModel):
         labels: Tensor | None = None,
         next_sentence_label: Tensor | None = None,
         labelled_logits_only: bool = False,
+        label_count: float | None = None,
         **named_inputs: Tensor | bool | None,
     ) -> PreTrainingOutput:
         """The loss is the sum of both tasks' means, and there only when both labels are given.
@@ -77,10 +78,12 @@ class BertForPreTraining(BertPreTrainedModel):
         Args:
             labels: (B, S) original token ids, IGNORE_INDEX at positions that are not predicted.
             next_sentence_label: (B,) IS_NEXT or IS_RANDOM.
-            labelled_logits_only: compute vocabulary logits at labelled positions alone, (labels, V).
+            labelled_logits_only: compute vocabulary logits at labelled positions alone, (labels, V), in the order
+                of `labels[labels != IGNORE_INDEX]`.
+            label_count: what to divide the summed loss of the words by, as in `losses.cross_entropy`.
         """
         encoded = self.bert(*inputs, **named_inputs)
-        mlm_logits, word_loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only)
+        mlm_logits, word_loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only, label_count)
         nsp_logits = self.nsp_head(encoded.pooler_output)
         loss, terms = None, None
         if word_loss is not None and next_sentence_label is not None:
@@ -103,20 +106,27 @@ class BertForMaskedLM(BertPreTrainedModel):
         *inputs: Tensor | None,
         labels: Tensor | None = None,
         labelled_logits_only: bool = False,
+        label_count: float | None = None,
         **named_inputs: Tensor | bool | None,
     ) -> TaskOutput:
         """
         Args:
             labels: (B, S) original token ids, IGNORE_INDEX at positions that are not predicted.
-            labelled_logits_only: compute vocabulary logits at labelled positions alone, (labels, V).
+            labelled_logits_only: compute vocabulary logits at labelled positions alone, (labels, V), in the order
+                of `labels[labels != IGNORE_INDEX]`.
+            label_count: what to divide the summed loss of the words by, as in `losses.cross_entropy`.
         """
         encoded = self.bert(*inputs, **named_inputs)
-        logits, loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only)
+        logits, loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only, label_count)
         return TaskOutput(loss, logits, encoded.hidden_states, encoded.attentions)
 
 
 def _predict_words(
-    head: MLMHead, encoded: BertModelOutput, labels: Tensor | None, labelled_logits_only: bool
+    head: MLMHead,
+    encoded: BertModelOutput,
+    labels: Tensor | None,
+    labelled_logits_only: bool,
+    label_count: float | None,
 ) -> tuple[Tensor, Tensor | None]:
     """The MLM logits, (B, S, V) or at labelled positions alone (labels, V), and the loss if there are labels."""
     if labels is None:
@@ -127,9 +137,9 @@ def _predict_words(
     if labelled_logits_only:
         labelled = labels != IGNORE_INDEX
         logits = head(encoded.last_hidden_state[labelled])  # (labels, V), in the order of labels[labelled]
-        return logits, mlm_loss(logits, labels[labelled])
+        return logits, mlm_loss(logits, labels[labelled], label_count)
     logits = head(encoded.tokens)  # (T, V)
-    return encoded.layout.unflatten(logits), mlm_loss(logits, encoded.layout.flatten(labels))
+    return encoded.layout.unflatten(logits), mlm_loss(logits, encoded.layout.flatten(labels), label_count)
 
 
 class BertForNextSentencePrediction(BertPreTrainedModel):

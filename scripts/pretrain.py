@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=defaults.minutes, help="of training (%(default)s)")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")
     parser.add_argument("--output-dir", type=Path, default=defaults.output_dir, help="(%(default)s)")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
     pretrain(PretrainingOptions(**vars(parser.parse_args())))
 
 

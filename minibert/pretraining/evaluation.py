@@ -17,6 +17,7 @@ def evaluate_pretraining(
     """The mean MLM loss per labelled token, and the share of right guesses of both tasks.
 
     Pairs and masks are those of the dataset's present epoch, so they are the same at every call.
+    Raises `ValueError` if no token can be masked, because the vocabulary knows none of them.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -32,6 +33,8 @@ def evaluate_pretraining(
         totals["pairs"] += len(outputs.seq_relationship_logits)
         right = outputs.seq_relationship_logits.argmax(1) == batch["next_sentence_label"]
         totals["nsp_right"] += int(right.sum())
+    if not totals["labels"]:
+        raise ValueError("the vocabulary knows no word of the held-out text: use one made for this language and script")
     return {
         "mlm_loss": totals["mlm_loss"] / totals["labels"],
         "mlm_accuracy": totals["mlm_right"] / totals["labels"],

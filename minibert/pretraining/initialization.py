@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from minibert.config import BertConfig
@@ -26,7 +27,7 @@ MOST_COUNTED_TOKENS = 5_000_000  # so many tell the counts of a larger corpus we
 @torch.no_grad()
 def initialise_from_corpus(model: BertForPreTraining, corpus: PackedCorpus) -> None:
     """Start `model` from the counts of `corpus`, and its first layer from looking at neighbours."""
-    ids = torch.from_numpy(corpus.ids[:MOST_COUNTED_TOKENS].astype(np.int64))
+    ids = leading_tokens(corpus, MOST_COUNTED_TOKENS)
     model.mlm_head.bias.copy_(log_frequencies(ids, model.config.vocab_size))
     look_at_neighbours(model)
     words = model.get_input_embeddings().weight
@@ -35,6 +36,16 @@ def initialise_from_corpus(model: BertForPreTraining, corpus: PackedCorpus) -> N
     words[:, POSITION_DIMS:] = vectors * model.config.initializer_range
     if model.config.pad_token_id is not None:
         words[model.config.pad_token_id] = 0
+
+
+def leading_tokens(corpus: PackedCorpus, enough: int) -> Tensor:
+    """The token ids (N,) of the first documents, as many as it takes to have `enough`, or of all.
+
+    A half of a split corpus shares its arrays with the other half, so `corpus.ids` may hold held-out text, too.
+    """
+    spans = corpus.sentence_starts[corpus.documents]  # (documents, 2)
+    needed = int(np.searchsorted((spans[:, 1] - spans[:, 0]).cumsum(), enough)) + 1
+    return torch.from_numpy(np.concatenate([corpus.ids[start:end] for start, end in spans[:needed]]).astype(np.int64))
 
 
 def log_frequencies(ids: Tensor, vocab_size: int) -> Tensor:
@@ -46,21 +57,27 @@ def log_frequencies(ids: Tensor, vocab_size: int) -> Tensor:
 def company_vectors(ids: Tensor, vocab_size: int, dims: int) -> Tensor:
     """Word vectors (V, dims) of mean square 1 in which words that keep the same company are close.
 
+    A vocabulary of fewer than `dims` words leaves the last dimensions zero.
+
     They are the largest singular vectors of the positive pointwise mutual information between words within
     `WINDOW` tokens of each other (Levy & Goldberg 2014, which is what skip-gram approximates).
     """
     left = torch.cat([ids[:-offset] for offset in range(1, WINDOW + 1)])
     right = torch.cat([ids[offset:] for offset in range(1, WINDOW + 1)])
-    weight = torch.cat([torch.full((len(ids) - offset,), 1 / offset) for offset in range(1, WINDOW + 1)])
+    weight = torch.cat([torch.full((len(ids[offset:]),), 1 / offset) for offset in range(1, WINDOW + 1)])
     pairs = torch.stack([torch.cat([left, right]), torch.cat([right, left])])
-    counts = torch.sparse_coo_tensor(pairs, weight.repeat(2), (vocab_size, vocab_size)).coalesce()
+    counts = _sparse_square(pairs, weight.repeat(2), vocab_size).coalesce()
     company = torch.sparse.sum(counts, 1).to_dense()  # (V,)
     smoothed = company**0.75  # rare words would otherwise dominate (Levy, Goldberg & Dagan 2015, section 3.2)
     row, column = counts.indices()
     pmi = (counts.values() / (company[row] * (smoothed / smoothed.sum())[column])).log().clamp(min=0)
-    u, s, _ = torch.svd_lowrank(torch.sparse_coo_tensor(counts.indices(), pmi, counts.shape), dims, niter=3)
-    vectors = u * s.sqrt()
-    return vectors / vectors.square().mean().sqrt()
+    u, s, _ = torch.svd_lowrank(_sparse_square(counts.indices(), pmi, vocab_size), min(dims, vocab_size), niter=3)
+    vectors = F.pad(u * s.sqrt(), (0, dims - len(s)))
+    return vectors / vectors.square().mean().sqrt().clamp(min=1e-6)  # a corpus of one token has no company
+
+
+def _sparse_square(indices: Tensor, values: Tensor, size: int) -> Tensor:
+    return torch.sparse_coo_tensor(indices, values, (size, size), check_invariants=False)  # unsaid, PyTorch warns
 
 
 def look_at_neighbours(model: BertForPreTraining) -> None:

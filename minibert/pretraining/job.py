@@ -46,6 +46,7 @@ class PretrainingOptions:
     minutes: float = 4.0
     seed: int = 42
     output_dir: Path = Path("runs/pretrain")
+    resume: bool = False  # go on from the last checkpoint in output_dir
 
 
 def pretrain(options: PretrainingOptions) -> None:
@@ -55,6 +56,8 @@ def pretrain(options: PretrainingOptions) -> None:
     """
     if options.preset not in PRESETS:
         raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {options.preset!r}")
+    if not options.minutes > 0:
+        raise ValueError(f"--minutes must be above 0, got {options.minutes}")
     preset = PRESETS[options.preset]
     documents = list(python_documentation() if options.corpus is None else read_documents(options.corpus))
     _say("corpus", _describe_corpus(documents, options.corpus))
@@ -73,14 +76,16 @@ def pretrain(options: PretrainingOptions) -> None:
 
     collator = PretrainingCollator(tokenizer.pad_token_id)
     _say("before", _describe(evaluate_pretraining(model, held_out_set, collator)))
-    _train(model, dataset, collator, options, preset)
+    _train(model, tokenizer, dataset, collator, options, preset)
     _say("after", _describe(evaluate_pretraining(model, held_out_set, collator)))
 
     model.save_pretrained(options.output_dir)
     tokenizer.save_pretrained(options.output_dir)
     plot_losses(options.output_dir / METRICS_FILE, options.output_dir / "loss.png", "Pretraining losses")
     _say("written", f"{options.output_dir}: the checkpoint, {METRICS_FILE}, loss.png")
-    sentences = PYTHON_SENTENCES if options.corpus is None else _hide_words(documents, tokenizer, options.seed)
+    sentences = PYTHON_SENTENCES
+    if options.corpus is not None:
+        sentences = _hide_words(documents, tokenizer, max_length, options.seed)
     for sentence in sentences:
         _say("fill", f"{sentence}  →  {_guesses(model, tokenizer, sentence)}")
 
@@ -125,6 +130,7 @@ def _model(tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset
 
 def _train(
     model: BertForPreTraining,
+    tokenizer: BertTokenizer,
     dataset: PretrainingDataset,
     collator: PretrainingCollator,
     options: PretrainingOptions,
@@ -135,6 +141,7 @@ def _train(
         max_minutes=options.minutes,
         per_device_train_batch_size=preset.batch_size,
         logging_steps=10,
+        save_total_limit=2,
         seed=options.seed,
         bf16=has_fast_bf16(),
         **preset.arguments,
@@ -146,15 +153,21 @@ def _train(
             module.p = 0.0
     # On a CPU the explicit attention is the faster one for heads as small as these.
     model.config.attn_implementation = "sdpa" if torch.cuda.is_available() else "eager"
-    Trainer(model, arguments, collator, dataset).train()
+    trainer = Trainer(model, arguments, collator, dataset, processing_class=tokenizer)
+    trainer.train(resume_from_checkpoint=options.resume)
 
 
-def _hide_words(documents: list[list[str]], tokenizer: BertTokenizer, seed: int, count: int = 5) -> list[str]:
+def _hide_words(
+    documents: list[list[str]], tokenizer: BertTokenizer, max_length: int, seed: int, count: int = 5
+) -> list[str]:
     """Sentences of the corpus with one word replaced by [MASK]."""
     rng = random.Random(seed)
-    candidates = [s for s in chain.from_iterable(documents) if 5 <= len(s.split()) <= 15]
-    if not candidates:
-        return []
+    candidates = [
+        s
+        for s in chain.from_iterable(documents)
+        # A sentence has no more pieces than characters, and [CLS] and [SEP] are added.
+        if 5 <= len(s.split()) <= 15 and len(s) <= max_length - 2 and tokenizer.mask_token not in s
+    ]
     sentences = []
     for sentence in rng.sample(candidates, min(count, len(candidates))):
         words = sentence.split()

@@ -115,8 +115,8 @@ class PretrainingCollator:
     """Examples to a batch of (B, S) int64 tensors, padded to the longest example.
 
     The batch holds `input_ids`, `attention_mask` (1 at real tokens), `token_type_ids` and `labels`
-    (`IGNORE_INDEX` at padding), `next_sentence_label` (B,), and the wish `labelled_logits_only`: the logits of
-    all other positions would be thrown away.
+    (`IGNORE_INDEX` at padding), `next_sentence_label` (B,), `label_count`, how many tokens have a label, and the
+    wish `labelled_logits_only`: the logits of all other positions would be thrown away.
     """
 
     def __init__(self, pad_token_id: int):
@@ -127,7 +127,7 @@ class PretrainingCollator:
             "labels": IGNORE_INDEX,
         }
 
-    def __call__(self, examples: Sequence[Example]) -> dict[str, torch.Tensor | bool]:
+    def __call__(self, examples: Sequence[Example]) -> dict[str, torch.Tensor | int | bool]:
         lengths = [len(example["input_ids"]) for example in examples]
         shape = (len(examples), max(lengths))
         batch = {name: np.full(shape, value, dtype=np.int64) for name, value in self.padding.items()}
@@ -138,4 +138,9 @@ class PretrainingCollator:
             batch["labels"][row, :length] = example["labels"]
         tensors = {name: torch.from_numpy(values) for name, values in batch.items()}
         next_sentence_label = torch.tensor([example["next_sentence_label"] for example in examples])
-        return tensors | {"next_sentence_label": next_sentence_label, "labelled_logits_only": True}
+        label_count = int((batch["labels"] != IGNORE_INDEX).sum())
+        return tensors | {
+            "next_sentence_label": next_sentence_label,
+            "label_count": label_count,
+            "labelled_logits_only": True,
+        }

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from minibert.training.optimization import SCHEDULES
 
+STRATEGIES = ("no", "steps", "epoch")
+
 
 @dataclass
 class TrainingArguments:
@@ -21,8 +23,11 @@ class TrainingArguments:
     max_steps: int = -1
     max_minutes: float | None = None
 
+    # One step is taken on processes × gradient_accumulation_steps × per_device_train_batch_size examples.
     per_device_train_batch_size: int = 8
     per_device_eval_batch_size: int = 8
+    gradient_accumulation_steps: int = 1
+    group_by_length: bool = False  # batches of similar lengths; the items need input_ids
 
     # AdamW (Loshchilov & Hutter 2019): decoupled weight decay, on matrices only.
     learning_rate: float = 5e-5
@@ -38,6 +43,14 @@ class TrainingArguments:
 
     logging_dir: str | Path | None = None  # default: output_dir
     logging_steps: int = 500
+    eval_strategy: str = "no"
+    eval_steps: int | None = None  # default: logging_steps
+    save_strategy: str = "steps"
+    save_steps: int = 500
+    save_total_limit: int | None = None  # so many checkpoints are kept, the best one not counted
+    load_best_model_at_end: bool = False
+    metric_for_best_model: str = "loss"  # smaller is better for names that end in "loss", else larger is
+    resume_from_checkpoint: str | Path | bool | None = None  # a folder; True: the last one in output_dir
 
     seed: int = 42
     bf16: bool = False  # autocast the forward pass to bfloat16; the parameters stay in float32
@@ -46,15 +59,27 @@ class TrainingArguments:
     def __post_init__(self) -> None:
         self.output_dir = Path(self.output_dir)
         self.logging_dir = self.output_dir if self.logging_dir is None else Path(self.logging_dir)
-        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "logging_steps"):
+        self.eval_steps = self.logging_steps if self.eval_steps is None else self.eval_steps
+        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("logging_steps", "eval_steps", "save_steps"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("learning_rate", "weight_decay", "adam_epsilon", "max_grad_norm", "warmup_steps"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("adam_beta1", "adam_beta2", "warmup_ratio"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         self._require("num_train_epochs", self.num_train_epochs > 0, "above 0")
+        if self.max_minutes is not None:
+            self._require("warmup_steps", self.warmup_steps < 1, "a ratio below 1 in a run of max_minutes")
         self._require("max_minutes", self.max_minutes is None or self.max_minutes > 0, "above 0")
+        self._require("save_total_limit", self.save_total_limit is None or self.save_total_limit > 0, "above 0")
         self._require("lr_scheduler_type", self.lr_scheduler_type in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
+        for name in ("eval_strategy", "save_strategy"):
+            self._require(name, getattr(self, name) in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
+        if self.load_best_model_at_end and "no" in (self.eval_strategy, self.save_strategy):
+            raise ValueError(
+                "load_best_model_at_end needs eval_strategy and save_strategy: what is not both is not best"
+            )
 
     def _require(self, name: str, fulfilled: bool, expected: str) -> None:
         if not fulfilled:

@@ -1,19 +1,23 @@
 """`Trainer`: the loop. Batches in, losses out; what the model computes is none of its business."""
 
-import time
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, default_collate
 from tqdm import tqdm
 
 from minibert.training.arguments import TrainingArguments
+from minibert.training.batches import Batch, MicroBatch, StepBatches
+from minibert.training.checkpointing import ResumeError, checkpoints, load_checkpoint, prune, save_checkpoint
+from minibert.training.clock import RunClock
+from minibert.training.distributed import Processes
+from minibert.training.evaluation_loop import EvalPrediction, evaluation_loop
 from minibert.training.metrics_log import MetricsLog
-from minibert.training.optimization import build_optimizer, learning_rate_factor
-
-Batch = dict[str, Any]
+from minibert.training.optimization import build_optimizer
 
 
 class TrainingError(ValueError):
@@ -26,133 +30,224 @@ class Trainer:
     Args:
         model: called with a batch as keyword arguments; returns an object with a `.loss`.
         args: the numbers of the run.
-        data_collator: makes a batch, a dict, from a list of the dataset's items.
+        data_collator: makes a batch, a dict, from a list of the datasets' items. A batch may carry a
+            `label_count`: over how many labels its loss is a mean. The model then gets the mean count of all
+            micro-batches of the step, so that the step's loss is the mean over the labels of all of them.
         train_dataset: its items; if it has `set_epoch`, that is called with the epoch's number before each.
+        eval_dataset: what `evaluate` uses.
+        processing_class: a tokenizer, saved beside the model.
+        compute_metrics: from an `EvalPrediction` to a dict of numbers.
     """
 
     def __init__(
-        self, model: nn.Module, args: TrainingArguments, data_collator: Callable[[list], Batch], train_dataset: Dataset
+        self,
+        model: nn.Module,
+        args: TrainingArguments,
+        data_collator: Callable[[list], Batch] = default_collate,
+        train_dataset: Dataset | None = None,
+        eval_dataset: Dataset | None = None,
+        processing_class: Any = None,
+        compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
     ) -> None:
-        self.model = model
         self.args = args
         self.data_collator = data_collator
         self.train_dataset = train_dataset
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.eval_dataset = eval_dataset
+        self.processing_class = processing_class
+        self.compute_metrics = compute_metrics
+        self.processes = Processes.join()
+        self.model = model.to(self.processes.device)
+        self.best_metric: float | None = None
+        self.best_checkpoint: Path | None = None
+
+    def train(self, resume_from_checkpoint: str | Path | bool | None = None) -> None:
+        """Run from the first step, or from a checkpoint, to the last.
+
+        Ctrl-C saves a checkpoint and then stops. Raises `TrainingError` for a loss that is no number, and
+        `ResumeError` for a checkpoint that cannot be used.
+        """
+        args = self.args
+        torch.manual_seed(args.seed)  # dropout alone uses it
         self.optimizer = build_optimizer(
-            model.to(self.device).named_parameters(),
+            self.model.named_parameters(),
             args.learning_rate,
             args.weight_decay,
             (args.adam_beta1, args.adam_beta2),
             args.adam_epsilon,
         )
-
-    def train(self) -> None:
-        """Run from the first step to the last, logging to `metrics.jsonl`."""
-        args = self.args
-        torch.manual_seed(args.seed)  # dropout alone uses it
+        batches = StepBatches(self.train_dataset, self.data_collator, args, self.processes)
+        self.clock = RunClock(args, batches.steps_per_epoch, self.processes)
+        self.position = (0, 0)  # the epoch, and how many of its steps are done
+        self._resume(resume_from_checkpoint or args.resume_from_checkpoint)
         self.model.train()
-        clock = _Clock(args, steps_per_epoch=-(-len(self.train_dataset) // args.per_device_train_batch_size))
-        with MetricsLog(args.logging_dir) as log, _progress_bar(clock, args.disable_tqdm) as bar:
-            for batch in self._batches():
-                factor = learning_rate_factor(args.lr_scheduler_type, clock.progress(), clock.warmup())
-                outputs = self._step(batch, args.learning_rate * factor)
-                clock.count(batch)
-                if clock.step % args.logging_steps == 0 or clock.step == 1 or clock.is_over():
-                    log.write(self._metrics(outputs, clock, args.learning_rate * factor))
-                    bar.set_postfix_str(f"loss {outputs.loss.item():.3f}, {clock.tokens_per_second():,.0f} tokens/s")
-                bar.update(clock.position() - bar.n)
-                if clock.is_over():
-                    break
+        model = self.processes.wrap(self.model)
+        with MetricsLog(args.logging_dir, self.processes.is_first, self.clock.step) as self.log, self._bar() as bar:
+            try:
+                for micro_batches, position in batches.from_position(*self.position):
+                    if self.clock.is_over:
+                        break
+                    loss = self._step(model, micro_batches)
+                    self.position = position
+                    self._after_step(loss, bar)
+            except KeyboardInterrupt:
+                folder = self._save()
+                raise KeyboardInterrupt(f"saved {folder}; go on with resume_from_checkpoint=True") from None
+        if args.load_best_model_at_end and self.best_checkpoint:
+            load_checkpoint(self.best_checkpoint, self.model)
         self.model.eval()
 
-    def _step(self, batch: Batch, learning_rate: float) -> Any:
-        """One step of gradient descent."""
+    def _step(self, model: nn.Module, micro_batches: list[MicroBatch]) -> dict[str, Tensor]:
+        """One step of gradient descent; returns this process's mean losses."""
+        micro_batches = [MicroBatch(self._to_device(batch), weight) for batch, weight in micro_batches]
+        self._share_label_count(micro_batches)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.bf16):
-            outputs = self.model(**batch)
-        outputs.loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm)
+            group["lr"] = self.clock.learning_rate
+        losses: dict[str, Tensor] = {}
+        for number, (batch, weight) in enumerate(micro_batches, start=1):
+            # Gradients are averaged over the processes once a step, not once a micro-batch.
+            last = number == len(micro_batches)
+            with contextlib.nullcontext() if last or self.processes.count == 1 else model.no_sync():
+                with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=self.args.bf16):
+                    outputs = model(**batch)
+                share = weight / len(micro_batches)
+                (outputs.loss * share).backward()
+            for name, term in {"loss": outputs.loss, **(getattr(outputs, "loss_terms", None) or {})}.items():
+                losses[name] = losses.get(name, 0) + term.detach() * share
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm or float("inf"))
+        if not norm.isfinite():  # stop before it reaches the weights
+            raise TrainingError(
+                f"the loss is {losses['loss'].item()} and its gradient's norm {norm.item()} at step"
+                f" {self.clock.step + 1}; try a lower learning_rate, or bf16=False"
+            )
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return outputs
+        self.clock.tick(sum(int(b["attention_mask"].sum()) for b, _ in micro_batches if "attention_mask" in b))
+        return losses
 
-    def _batches(self) -> Iterator[Batch]:
-        """Batches without end: epoch after epoch, each in an order of its own that the seed decides."""
-        epoch = 0
-        while True:
-            if hasattr(self.train_dataset, "set_epoch"):
-                self.train_dataset.set_epoch(epoch)
-            generator = torch.Generator().manual_seed(self.args.seed + epoch)
-            loader = DataLoader(
-                self.train_dataset,
-                batch_size=self.args.per_device_train_batch_size,
-                shuffle=True,
-                generator=generator,
-                collate_fn=self.data_collator,
-            )
-            for batch in loader:
-                yield {name: x.to(self.device) if isinstance(x, Tensor) else x for name, x in batch.items()}
-            epoch += 1
+    def _share_label_count(self, micro_batches: list[MicroBatch]) -> None:
+        """Give every micro-batch its part of the mean `label_count` of the whole step, over all processes."""
+        counts = [batch["label_count"] * (weight > 0) for batch, weight in micro_batches if "label_count" in batch]
+        if counts:
+            mean = self.processes.mean(sum(counts) / len(counts)).item()
+            for batch, weight in micro_batches:
+                batch["label_count"] = mean * weight
 
-    def _metrics(self, outputs: Any, clock: "_Clock", learning_rate: float) -> dict[str, float]:
-        loss = outputs.loss.item()
-        if not loss - loss == 0:
-            raise TrainingError(f"the loss is {loss} at step {clock.step}; try a lower learning rate or fp32")
-        return {
-            "step": clock.step,
-            "seconds": round(clock.seconds(), 2),
-            "loss": loss,
-            **{name: term.item() for name, term in (getattr(outputs, "loss_terms", None) or {}).items()},
-            "learning_rate": learning_rate,
-            "tokens_per_second": round(clock.tokens_per_second()),
+    def _after_step(self, losses: dict[str, Tensor], bar: tqdm) -> None:
+        """Log, evaluate and save, where it is time to."""
+        args, clock = self.args, self.clock
+        epoch_ends = self.position[1] == 0
+        if clock.step % args.logging_steps == 0 or clock.step == 1 or clock.is_over:
+            means = {name: self.processes.mean(term).item() for name, term in losses.items()}
+            self._write(means | {"learning_rate": clock.learning_rate, "tokens_per_second": clock.tokens_per_second})
+            bar.set_postfix_str(f"loss {means['loss']:.3f}, {clock.tokens_per_second:,.0f} tokens/s")
+        bar.update(clock.position - bar.n)
+        metrics = None
+        if _is_time(args.eval_strategy, args.eval_steps, clock.step, epoch_ends):
+            metrics = self.evaluate()
+            self.model.train()
+        if _is_time(args.save_strategy, args.save_steps, clock.step, epoch_ends):
+            self._save(metrics)
+
+    def evaluate(self, eval_dataset: Dataset | None = None) -> dict[str, float]:
+        """The mean loss, and what `compute_metrics` makes of the predictions; all names begin with "eval_"."""
+        dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
+        if dataset is None:
+            raise ValueError("evaluate needs an eval_dataset, here or in the Trainer")
+        size = self.args.per_device_eval_batch_size
+        loss, prediction = evaluation_loop(
+            self.model,
+            self._to_device,
+            dataset,
+            self.data_collator,
+            size,
+            keep_predictions=self.compute_metrics is not None,
+        )
+        metrics = {"loss": loss} | (self.compute_metrics(prediction) if self.compute_metrics else {})
+        metrics = {f"eval_{name.removeprefix('eval_')}": value for name, value in metrics.items()}
+        if hasattr(self, "log"):
+            self._write(metrics)
+        return metrics
+
+    def save_model(self, output_dir: str | Path | None = None) -> None:
+        """Write the model, and the tokenizer if there is one, to `output_dir` (default: that of the run)."""
+        if self.processes.is_first:
+            for part in (self.model, self.processing_class):
+                if part is not None:
+                    part.save_pretrained(Path(output_dir or self.args.output_dir))
+        self.processes.wait()
+
+    def _save(self, metrics: dict[str, float] | None = None) -> Path:
+        """Write a checkpoint, and remove the oldest one if there are too many."""
+        folder = self.args.output_dir / f"checkpoint-{self.clock.step}"
+        if metrics is not None and self._is_best(metrics):
+            self.best_checkpoint = folder
+        state = {
+            "optimizer": self.optimizer.state_dict(),
+            "clock": self.clock.state(),
+            "position": self.position,
+            "generators": self.processes.gather(torch.get_rng_state()),
+            "cuda_generators": self.processes.gather(_cuda_generator_state()),
+            "best_metric": self.best_metric,
+            "best_checkpoint": str(self.best_checkpoint) if self.best_checkpoint else None,
         }
+        if self.processes.is_first:
+            save_checkpoint(folder, self.model, [self.processing_class], state)
+            if self.args.save_total_limit:
+                prune(self.args.output_dir, self.args.save_total_limit, keep=self.best_checkpoint)
+        self.processes.wait()
+        return folder
+
+    def _is_best(self, metrics: dict[str, float]) -> bool:
+        name = f"eval_{self.args.metric_for_best_model.removeprefix('eval_')}"
+        if name not in metrics:
+            raise ValueError(f"metric_for_best_model: expected one of {', '.join(metrics)}, found {name}")
+        better = self.best_metric is None or (
+            metrics[name] < self.best_metric if name.endswith("loss") else metrics[name] > self.best_metric
+        )
+        if better:
+            self.best_metric = metrics[name]
+        return better
+
+    def _resume(self, checkpoint: str | Path | bool | None) -> None:
+        """Put everything back to where it was when the checkpoint was written."""
+        if not checkpoint:
+            return
+        if checkpoint is True:
+            found = checkpoints(self.args.output_dir)
+            if not found:
+                raise ResumeError(f"{self.args.output_dir}: no checkpoint there to resume from; start a new run")
+            checkpoint = found[-1]
+        state = load_checkpoint(Path(checkpoint), self.model)
+        if len(state["generators"]) != self.processes.count:
+            raise ResumeError(
+                f"{checkpoint}: written by {len(state['generators'])} processes, resumed by {self.processes.count};"
+                " start as many as before"
+            )
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.clock.restore(state["clock"])
+        self.position = state["position"]
+        torch.set_rng_state(state["generators"][self.processes.rank])
+        if torch.cuda.is_available() and state["cuda_generators"][self.processes.rank] is not None:
+            torch.cuda.set_rng_state(state["cuda_generators"][self.processes.rank])
+        self.best_metric = state["best_metric"]
+        self.best_checkpoint = Path(state["best_checkpoint"]) if state["best_checkpoint"] else None
+
+    def _to_device(self, batch: Batch) -> Batch:
+        return {name: x.to(self.processes.device) if isinstance(x, Tensor) else x for name, x in batch.items()}
+
+    def _write(self, metrics: dict[str, float]) -> None:
+        self.log.write({"step": self.clock.step, "seconds": round(self.clock.seconds, 2)} | metrics)
+
+    def _bar(self) -> tqdm:
+        layout = "{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
+        hidden = self.args.disable_tqdm or not self.processes.is_first
+        start = self.clock.position
+        return tqdm(desc="training", total=self.clock.total, initial=start, disable=hidden, bar_format=layout)
 
 
-class _Clock:
-    """Where in the run we are. A run has a fixed number of steps, or of minutes."""
-
-    def __init__(self, args: TrainingArguments, steps_per_epoch: int) -> None:
-        self.args = args
-        self.start = time.monotonic()
-        self.step = 0
-        self.tokens = 0
-        self.total_steps = args.max_steps if args.max_steps > 0 else round(args.num_train_epochs * steps_per_epoch)
-        self.total_steps = max(1, self.total_steps)
-
-    def count(self, batch: Batch) -> None:
-        """One more step is done, on this batch."""
-        self.step += 1
-        self.tokens += int(batch["attention_mask"].sum()) if "attention_mask" in batch else 0
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.start
-
-    def position(self) -> float:
-        """In the unit of `total`: seconds or steps."""
-        return min(self.seconds(), self.total()) if self.args.max_minutes else self.step
-
-    def total(self) -> float:
-        return 60 * self.args.max_minutes if self.args.max_minutes else self.total_steps
-
-    def progress(self) -> float:
-        """The share of the run that is over (0 to 1)."""
-        return self.position() / self.total()
-
-    def warmup(self) -> float:
-        """The share of the run that is warm-up."""
-        steps = self.args.warmup_steps
-        if 0 < steps < 1 or steps == 0:
-            return steps or self.args.warmup_ratio
-        return min(1.0, steps / self.total_steps)
-
-    def is_over(self) -> bool:
-        return self.position() >= self.total()
-
-    def tokens_per_second(self) -> float:
-        return self.tokens / max(self.seconds(), 1e-9)
+def _is_time(strategy: str, every: int, step: int, epoch_ends: bool) -> bool:
+    return step % every == 0 if strategy == "steps" else strategy == "epoch" and epoch_ends
 
 
-def _progress_bar(clock: _Clock, disable: bool) -> tqdm:
-    layout = "{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
-    return tqdm(desc="training", total=clock.total(), disable=disable, bar_format=layout)
+def _cuda_generator_state() -> Tensor | None:
+    return torch.cuda.get_rng_state() if torch.cuda.is_available() else None
