@@ -76,7 +76,7 @@ class MultiHeadSelfAttention(nn.Module):
 
     def split_heads(self, x: Tensor) -> Tensor:
         """(sequences, n, D) -> (sequences, H, n, K)"""
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        return x.unflatten(-1, (self.num_heads, x.shape[-1] // self.num_heads)).transpose(1, 2)
 
 
 def merge_heads(x: Tensor) -> Tensor:

@@ -123,10 +123,11 @@ class BertConfig:
                 raise CheckpointError(f"{source}: {name} is {found!r}, but minibert's BERT has only {expected!r}")
         known = {f.name for f in fields(cls)}
         saved = {name: value for name, value in values.items() if name in known}
-        names_given = saved.get("id2label") or {}
+        names_given = saved.get("id2label")
         if names_given or "id2label" in changes:
             saved.pop("num_labels", None)
-        if changes.get("num_labels", len(names_given)) != len(names_given) or "id2label" in changes:
+        same_number = isinstance(names_given, dict) and len(names_given) == changes.get("num_labels")
+        if "id2label" in changes or ("num_labels" in changes and not same_number):
             saved = {name: value for name, value in saved.items() if name not in ("id2label", "label2id")}
         try:
             return cls(**{**saved, **changes})
@@ -222,7 +223,10 @@ class BertConfig:
             if not isinstance(self.num_labels, int) or self.num_labels < 1:
                 raise ValueError(f"num_labels must be a positive whole number, got {self.num_labels!r}")
             self.id2label = {i: f"LABEL_{i}" for i in range(self.num_labels)}
-        self.id2label = {int(i): str(label) for i, label in self.id2label.items()}  # JSON knows only string keys
+        try:
+            self.id2label = {int(i): str(label) for i, label in self.id2label.items()}  # JSON knows only string keys
+        except (AttributeError, ValueError) as error:
+            raise ValueError(f"id2label must map 0, 1, ... to names, got {self.id2label!r}") from error
         if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
             raise ValueError(f"id2label must have the keys 0, 1, ..., got {sorted(self.id2label)}")
         if self.num_labels not in (None, len(self.id2label)):

@@ -36,6 +36,8 @@ class Inputs:
                 f"the sequences have {shape[1]} tokens, but this model has only max_position_embeddings="
                 f"{config.max_position_embeddings}; truncate them (truncation=True, max_length=...)"
             )
+        if 0 in shape:
+            raise ValueError(f"the input must hold at least one sequence and one position, got shape {tuple(shape)}")
         if attention_mask is not None:
             _check_shape("attention_mask", attention_mask, [tuple(shape)])
         if token_type_ids is None:
@@ -54,28 +56,36 @@ def _check_words(config: BertConfig, input_ids: Tensor | None, inputs_embeds: Te
     if (input_ids is None) == (inputs_embeds is None):
         raise ValueError("pass exactly one of input_ids and inputs_embeds")
     if input_ids is None:
+        _check_tensor("inputs_embeds", inputs_embeds)
+        if not inputs_embeds.is_floating_point():
+            raise ValueError(f"inputs_embeds must hold floating-point numbers, got {inputs_embeds.dtype}")
         if inputs_embeds.ndim != 3 or inputs_embeds.shape[2] != config.hidden_size:
             raise ValueError(
                 f"inputs_embeds must have shape (batch, sequence, hidden_size={config.hidden_size}),"
                 f" got {tuple(inputs_embeds.shape)}"
             )
         return inputs_embeds
-    if not isinstance(input_ids, Tensor):
-        raise ValueError(f"input_ids must be a tensor, got {type(input_ids).__name__}; try return_tensors='pt'")
+    _check_tensor("input_ids", input_ids)
     if input_ids.ndim != 2:
         raise ValueError(f"input_ids must have shape (batch, sequence), got {tuple(input_ids.shape)}")
     _check_range("input_ids", input_ids, config.vocab_size, "vocab_size")
     return input_ids
 
 
+def _check_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{name} must be a tensor, got {type(value).__name__}; try return_tensors='pt'")
+
+
 def _check_shape(name: str, tensor: Tensor, allowed: list[tuple[int, ...]]) -> None:
+    _check_tensor(name, tensor)
     if tuple(tensor.shape) not in allowed:
         expected = " or ".join(map(str, allowed))
         raise ValueError(f"{name} must have shape {expected} like the input, got {tuple(tensor.shape)}")
 
 
 def _check_range(name: str, ids: Tensor, limit: int, limit_name: str) -> None:
-    if ids.is_floating_point() or ids.dtype == torch.bool:
+    if ids.dtype not in (torch.long, torch.int):
         raise ValueError(f"{name} must hold whole numbers (torch.long), got {ids.dtype}")
     if torch.compiler.is_compiling() or ids.numel() == 0:
         return  # a check that looks at values cannot be traced

@@ -40,6 +40,7 @@ class BatchLayout:
         lengths, row_index = real.sum(1).sort(stable=True)
         sizes, counts = lengths.unique_consecutive(return_counts=True)
         groups = [(c, n) for c, n in zip(counts.tolist(), sizes.tolist(), strict=True) if n > 0]
+        groups = groups or [(0, seq_len)]  # a batch without any token still has one group, of nothing
         if groups == everything:
             return cls(batch_size, seq_len, everything)
         row, column = real[row_index].nonzero(as_tuple=True)
@@ -64,7 +65,9 @@ class BatchLayout:
     def split(self, flat: Tensor) -> list[Tensor]:
         """(T, D) -> for each group of sequences of equal length n, a view (sequences, n, D)."""
         parts = flat.split([count * length for count, length in self.groups])
-        return [part.view(count, length, -1) for part, (count, length) in zip(parts, self.groups, strict=True)]
+        return [
+            part.view(count, length, flat.shape[1]) for part, (count, length) in zip(parts, self.groups, strict=True)
+        ]
 
     def join(self, parts: list[Tensor]) -> Tensor:
         """The inverse of `split`: (sequences, n, D) of each group -> (T, D)."""
@@ -79,9 +82,9 @@ class BatchLayout:
         heads = parts[0].shape[1]
         padded = parts[0].new_zeros(self.batch_size, heads, self.seq_len, self.seq_len)
         rows = self.row_index.split([count for count, _ in self.groups])
-        columns = (self.token_index % self.seq_len).split([count * length for count, length in self.groups])
+        columns = self.split((self.token_index % self.seq_len)[:, None])
         for weights, row, column in zip(parts, rows, columns, strict=True):
-            column = column.view(len(row), -1)  # (sequences, n)
+            column = column.squeeze(-1)  # (sequences, n)
             # Index (sequences, n, n) of every weight in the batch, for all heads at once.
             index = (row[:, None, None], slice(None), column[:, :, None], column[:, None, :])
             padded[index] = weights.permute(0, 2, 3, 1)

@@ -22,14 +22,18 @@ def cross_entropy(
         label_count: divide by this instead of the number of labels: when the batch is one of several that are
             averaged, the mean number of labels in them makes the average the mean over all labels.
     """
-    _check_labels(labels, logits.shape[-1], ignore_index)
+    _check_labels(labels, logits, ignore_index)
     total = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction="sum")
     if label_count is None:
         return total / (labels != ignore_index).sum().clamp(min=1)
-    return total / max(label_count, 1)
+    return total / label_count if label_count else total  # without any label the total is zero
 
 
-def _check_labels(labels: Tensor, num_classes: int, ignore_index: int) -> None:
+def _check_labels(labels: Tensor, logits: Tensor, ignore_index: int) -> None:
+    num_examples, num_classes = logits.shape
+    if labels.shape != (num_examples,) or labels.dtype != torch.long:
+        found = f"{tuple(labels.shape)} of {labels.dtype}"
+        raise ValueError(f"labels must be {num_examples} class numbers (torch.long), got shape {found}")
     if torch.compiler.is_compiling() or labels.numel() == 0:
         return  # a check that looks at values cannot be traced
     wrong = labels[(labels != ignore_index) & ((labels < 0) | (labels >= num_classes))]
@@ -70,10 +74,10 @@ def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str) -> Tensor:
             (B, C) numbers
     """
     if problem_type == "regression":
-        return F.mse_loss(logits.squeeze(-1), labels.view_as(logits).squeeze(-1))
+        return F.mse_loss(logits.squeeze(-1), labels.view_as(logits).squeeze(-1).to(logits.dtype))
     if problem_type == "single_label_classification":
         return cross_entropy(logits, labels.view(-1))
-    return F.binary_cross_entropy_with_logits(logits, labels)
+    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
 
 def span_loss(start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
@@ -86,7 +90,12 @@ def span_loss(start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Te
         start_logits, end_logits: (B, S)
         starts, ends: (B,) positions, inclusive
     """
-    beyond = start_logits.shape[1]
-    starts, ends = starts.view(-1).clamp(0, beyond), ends.view(-1).clamp(0, beyond)
-    start_loss = cross_entropy(start_logits, starts, ignore_index=beyond)
-    return (start_loss + cross_entropy(end_logits, ends, ignore_index=beyond)) / 2
+    return (_position_loss(start_logits, starts) + _position_loss(end_logits, ends)) / 2
+
+
+def _position_loss(logits: Tensor, positions: Tensor) -> Tensor:
+    beyond = logits.shape[1]
+    positions = positions.view(-1).clamp(0, beyond)
+    # A position in the padding is none either: its logit is the lowest number, and its loss would be infinite.
+    padding = F.pad(logits, (0, 1)).gather(1, positions[:, None])[:, 0] == torch.finfo(logits.dtype).min
+    return cross_entropy(logits, positions.masked_fill(padding, beyond), ignore_index=beyond)

@@ -107,6 +107,11 @@ def _pair(class_name: str, dtype: torch.dtype, changes: tuple) -> tuple[nn.Modul
     return theirs, ours_of(theirs)
 
 
+def our_model(class_name: str, **changes) -> nn.Module:
+    """A fresh tiny model of ours without dropout, its initial weights far enough from zero to show differences."""
+    return getattr(minibert, class_name)(tiny_config(**{"initializer_range": 0.2, **no_dropout(), **changes}))
+
+
 def use_attention(name: str, *models: nn.Module) -> None:
     """Let all `models` compute attention in the way `name`."""
     for model in models:
@@ -202,6 +207,15 @@ def assert_near(ours: Tensor, theirs: Tensor, tolerance: float, what: str = "") 
         assert difference <= tolerance * scale, f"{what}: differs by {difference:.3g} at a scale of {scale:.3g}"
 
 
+def assert_all_same(found, expected) -> None:
+    """Two outputs have the same fields, equal to the last bit."""
+    assert found.keys() == tuple(expected.keys())
+    for key in found.keys():  # noqa: SIM118
+        pairs = zip(found[key], expected[key], strict=True) if key == "hidden_states" else [(found[key], expected[key])]
+        for x, y in pairs:
+            assert_same(x, y, key)
+
+
 def gradient_difference(ours: nn.Module, theirs: nn.Module) -> float:
     """The largest difference of any gradient, relative to the model's largest gradient.
 
@@ -214,6 +228,11 @@ def gradient_difference(ours: nn.Module, theirs: nn.Module) -> float:
     assert found.keys() == expected.keys()
     largest = max(float(grad.abs().max()) for grad in expected.values())
     return max(float((found[key] - expected[key]).abs().max()) for key in expected) / largest
+
+
+def tiny_config(**changes) -> minibert.BertConfig:
+    """Our config of the reference models."""
+    return minibert.BertConfig(**{**TINY, **changes})
 
 
 def no_dropout(**changes) -> dict[str, Any]:

@@ -27,6 +27,14 @@ def test_no_label_is_a_loss_of_zero(examples):
     assert loss == 0 and torch.equal(logits.grad, torch.zeros(examples, 5))
 
 
+@pytest.mark.parametrize("labels", [LABELS, torch.tensor([3, *[IGNORE_INDEX] * 5])], ids=["four", "one"])
+def test_parts_of_a_batch_average_to_the_whole(labels):
+    count = int((labels != IGNORE_INDEX).sum()) / 2  # the mean of two parts, which may be less than one label
+    parts = [mlm_loss(LOGITS[half], labels[half], label_count=count) for half in (slice(0, 2), slice(2, 6))]
+    torch.testing.assert_close(sum(parts) / 2, mlm_loss(LOGITS, labels))
+    assert mlm_loss(LOGITS[:1], labels[1:2], label_count=0) == 0
+
+
 @pytest.mark.parametrize("wrong", [5, -1, -101])
 def test_a_label_that_is_no_class_is_refused(wrong):
     with pytest.raises(ValueError, match=rf"labels must lie in \[0, 5\) or be -100, got {wrong}"):

@@ -1,0 +1,92 @@
+"""Schedules and optimizer against `transformers` and PyTorch's plain AdamW."""
+
+import pytest
+import torch
+import transformers
+from reference import TINY, model_pair
+from torch import nn
+
+import minibert
+from minibert.checkpoint.key_map import to_reference
+from minibert.training.optimization import build_optimizer, learning_rate_factor
+
+STEPS = 37
+# Ours: theirs. Our "constant" warms up when it is told to.
+SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+
+
+@pytest.mark.parametrize("warmup_steps", [0, 1, 5, 36, 37])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedule_at_every_step(schedule, warmup_steps):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = transformers.get_scheduler(SCHEDULES[schedule], optimizer, warmup_steps, STEPS).lr_lambdas[0]
+    for step in range(STEPS):
+        ours = learning_rate_factor(schedule, step / STEPS, warmup_steps / STEPS)
+        assert ours == pytest.approx(theirs(step), abs=1e-12), f"step {step}"
+
+
+@pytest.mark.parametrize(("schedule", "end"), [("linear", 0), ("cosine", 0), ("constant", 1)])
+@pytest.mark.parametrize("warmup", [0.0, 0.3, 1.0])
+def test_schedule_at_the_end_and_after_it(schedule, end, warmup):
+    for progress in (1.0, 1.2):
+        assert learning_rate_factor(schedule, progress, warmup) == pytest.approx(end, abs=1e-12)
+
+
+def tiny_model():
+    return minibert.BertForPreTraining(minibert.BertConfig(**TINY))
+
+
+def optimizer_of(model, **changes):
+    numbers = {"learning_rate": 1e-2, "weight_decay": 0.1, "betas": (0.8, 0.95), "epsilon": 1e-6} | changes
+    return build_optimizer(model.named_parameters(), **numbers)
+
+
+def test_weight_decay_on_matrices_only():
+    model = tiny_model()
+    names = {id(p): name for name, p in model.named_parameters()}
+    decayed, spared = optimizer_of(model).param_groups
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+    assert {p.ndim for p in decayed["params"]} == {2}
+    spared_names = {names[id(p)] for p in spared["params"]}
+    assert all(name.endswith("bias") or "norm" in name for name in spared_names)
+    # Each once, also the matrix that embeddings and decoder share.
+    assert len(decayed["params"]) + len(spared["params"]) == len(names)
+
+
+def test_groups_are_those_of_the_reference():
+    theirs, ours = model_pair("BertForPreTraining")
+    their_names = transformers.Trainer.get_decay_parameter_names(None, theirs)
+    decayed = {id(p) for p in optimizer_of(ours).param_groups[0]["params"]}
+    our_names = {to_reference(name) for name, p in ours.named_parameters() if id(p) in decayed}
+    assert our_names == {name for name in their_names if name in dict(theirs.named_parameters())}
+
+
+def test_frozen_parameters_are_left_out():
+    model = tiny_model().freeze("encoder")
+    trained = {id(p) for group in optimizer_of(model).param_groups for p in group["params"]}
+    assert trained == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_twenty_steps_equal_plain_adamw():
+    torch.manual_seed(0)
+    ours = nn.Sequential(nn.Linear(6, 9), nn.LayerNorm(9), nn.Linear(9, 3)).double()
+    theirs = nn.Sequential(nn.Linear(6, 9), nn.LayerNorm(9), nn.Linear(9, 3)).double()
+    theirs.load_state_dict(ours.state_dict())
+    plain = [
+        {"params": [p for p in theirs.parameters() if p.ndim == 2], "weight_decay": 0.1},
+        {"params": [p for p in theirs.parameters() if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    pairs = [
+        (ours, optimizer_of(ours)),
+        (theirs, torch.optim.AdamW(plain, lr=1e-2, betas=(0.8, 0.95), eps=1e-6, foreach=False, fused=False)),
+    ]
+    x, y = torch.randn(20, 16, 6).double(), torch.randn(20, 16, 3).double()
+    before = [p.clone() for p in ours.parameters()]
+    for step in range(20):
+        for model, optimizer in pairs:
+            optimizer.zero_grad()
+            (model(x[step]) - y[step]).square().mean().backward()
+            optimizer.step()
+    for our_p, their_p, old in zip(ours.parameters(), theirs.parameters(), before, strict=True):
+        torch.testing.assert_close(our_p, their_p, rtol=1e-10, atol=1e-12)
+        assert (our_p - old).abs().min() > 1e-4  # everything moved

@@ -1,0 +1,35 @@
+"""Loss curves: a picture of the right size, with a curve in every panel."""
+
+import json
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from minibert.training.plots import plot_losses
+
+
+def write_metrics(folder, rows):
+    path = folder / "metrics.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def rows(*names, count=30):
+    return [{"step": i, "seconds": 7.0 * i, **{name: 9 - 0.2 * i for name in names}} for i in range(count)]
+
+
+@pytest.mark.parametrize(("names", "panels"), [(["loss"], 1), (["loss", "mlm_loss", "nsp_loss"], 2)])
+def test_one_panel_for_each_part_of_the_loss(tmp_path, names, panels):
+    picture = tmp_path / "pictures" / "loss.png"
+    plot_losses(write_metrics(tmp_path, rows(*names)), picture, "A title")
+    pixels = matplotlib.image.imread(picture)
+    assert pixels.shape[:2] == (round(3.4 * 120), panels * round(4.5 * 120))
+    for panel in np.split(pixels[..., :3], panels, axis=1):
+        assert np.ptp(panel, axis=-1).max() > 0.2  # grid and text are grey; what has a colour is the curve
+    assert [path.name for path in picture.parent.iterdir()] == ["loss.png"]
+
+
+def test_a_run_of_one_logged_step(tmp_path):
+    plot_losses(write_metrics(tmp_path, rows("loss", count=1)), tmp_path / "loss.png", "Short")
+    assert matplotlib.image.imread(tmp_path / "loss.png").ndim == 3

@@ -1,0 +1,216 @@
+"""`scripts/pretrain.py`: a checkpoint that the reference loads, or one line that says what was wrong."""
+
+import json
+import random
+import re
+
+import matplotlib.image
+import pytest
+import script_runs
+import torch
+import transformers
+
+import minibert
+from minibert.text.tokenizer import BertTokenizer
+
+NOUNS, VERBS, FOOD = ("cat", "dog", "bird", "horse"), ("eats", "sees", "likes"), ("bread", "fish", "corn", "grass")
+BRIEF = ("--minutes", 0.003)
+
+
+def write_corpus(path, documents=40):
+    rng = random.Random(0)
+
+    def sentence():
+        return f"The {rng.choice(NOUNS)} {rng.choice(VERBS)} the {rng.choice(FOOD)} every day."
+
+    path.write_text("\n\n".join("\n".join(sentence() for _ in range(8)) for _ in range(documents)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "farm.txt")
+
+
+@pytest.fixture(scope="module")
+def trained(corpus):
+    """(how it ended, the folder it wrote) of a real run."""
+    folder = corpus.parent / "run"
+    arguments = ("--vocab-size", 300, "--minutes", 0.03, "--output-dir", folder)
+    return script_runs.start("pretrain", "--corpus", corpus, *arguments), folder
+
+
+def pretrain(capsys, folder, *arguments):
+    return script_runs.call(capsys, "pretrain", *BRIEF, "--output-dir", folder, *arguments)
+
+
+# --- a run
+
+
+def test_what_a_user_sees(trained, corpus):
+    ending, folder = trained
+    assert ending.code == 0, ending.err
+    topics = [line.split()[0] for line in ending.out.splitlines()]
+    assert topics == ["corpus", "vocabulary", "model", "pairs", "before", "after", "written", *["fill"] * 5]
+    assert f"{corpus}: 40 documents, 320 sentences, 2,240 words" in ending.out
+    assert re.search(r"pairs .*\d+ an epoch, \d\d% next", ending.out)
+    for topic in ("before", "after"):
+        assert re.search(rf"{topic} .*held-out MLM loss \d+\.\d\d, MLM accuracy .*%, NSP accuracy .*%", ending.out)
+    assert re.search(r"training 100%.*loss \d\.\d+, [\d,]+ tokens/s", ending.err)  # the progress bar
+    assert "Warning" not in ending.err
+
+
+def test_what_lies_in_the_folder(trained):
+    _, folder = trained
+    picture = matplotlib.image.imread(folder / "loss.png")
+    assert picture.shape[0] > 300 and picture.shape[1] > 600
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert {"step", "seconds", "loss", "mlm_loss", "nsp_loss", "learning_rate", "tokens_per_second"} <= rows[0].keys()
+    assert 1.8 <= rows[-1]["seconds"] < 30  # a busy machine may be slow to notice; test_trainer.py is exact
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_the_reference_loads_it(trained):
+    _, folder = trained
+    theirs, info = transformers.BertForPreTraining.from_pretrained(folder, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    assert theirs.config.hidden_dropout_prob == theirs.config.attention_probs_dropout_prob == 0.1
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    inputs = tokenizer("The dog eats the [MASK] every day.", "The cat sees it.", return_tensors="pt")
+    ours = BertTokenizer.from_pretrained(folder)
+    assert (
+        ours("The dog eats the [MASK] every day.", "The cat sees it.")["input_ids"] == inputs["input_ids"][0].tolist()
+    )
+    with torch.no_grad():
+        expected = theirs.eval()(**inputs)
+        found = minibert.BertForPreTraining.from_pretrained(folder)(**inputs)
+    for name in ("prediction_logits", "seq_relationship_logits"):
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-5, atol=1e-5)
+
+
+# --- from something that is there already
+
+
+@pytest.mark.parametrize("form", ["folder", "vocab.txt"])
+def test_with_a_vocabulary_of_ones_own(capsys, corpus, trained, tmp_path, form):
+    vocabulary = trained[1] if form == "folder" else trained[1] / "vocab.txt"
+    ending = pretrain(capsys, tmp_path, "--corpus", corpus, "--tokenizer", vocabulary)
+    assert ending.code == 0, ending.err
+    assert f"word pieces of {vocabulary}" in ending.out
+    assert (tmp_path / "vocab.txt").read_bytes() == (trained[1] / "vocab.txt").read_bytes()
+
+
+def test_going_on_from_a_model(capsys, corpus, trained, tmp_path):
+    ending = pretrain(capsys, tmp_path, "--corpus", corpus, "--model", trained[1])
+    assert ending.code == 0, ending.err
+    (before,) = re.findall(r"before .*loss (\d\.\d\d)", ending.out)
+    (after,) = re.findall(r"after .*loss (\d\.\d\d)", trained[0].out)
+    assert before == after  # its first loss is the one that it had at the end
+    assert (tmp_path / "vocab.txt").read_bytes() == (trained[1] / "vocab.txt").read_bytes()
+
+
+def test_several_files_and_folders(capsys, tmp_path):
+    (tmp_path / "folder").mkdir()
+    parts = [write_corpus(tmp_path / "folder" / "a.txt", 5), write_corpus(tmp_path / "b.txt", 5)]
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", parts[0].parent, parts[1], "--vocab-size", 300)
+    assert ending.code == 0, ending.err
+    assert "10 documents, 80 sentences" in ending.out
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Hello there. World now.", "Hello.\n\nWorld.", "The [MASK] of the [MASK] is here today.\n" * 30],
+    ids=["two sentences", "two words", "masks in the text"],
+)
+def test_odd_corpora(capsys, tmp_path, text):
+    (tmp_path / "odd.txt").write_text(text)
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", tmp_path / "odd.txt", "--vocab-size", 300)
+    assert ending.code == 0, ending.err
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"", "no sentence"),
+        (b" \n\n \n", "no sentence"),
+        (b"Only one sentence.", "single sentence"),
+        (bytes(range(256)) * 10, "line 2: not UTF-8"),
+    ],
+    ids=["missing", "empty", "blank", "one sentence", "binary"],
+)
+def test_bad_corpus(capsys, tmp_path, content, message):
+    path = tmp_path / "corpus.txt"
+    if content is not None:
+        path.write_bytes(content)
+    error = pretrain(capsys, tmp_path / "run", "--corpus", path).only_error
+    assert message in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
+def test_bad_minutes(capsys, corpus, tmp_path, minutes):
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", corpus, f"--minutes={minutes}")
+    assert "--minutes must be above 0" in ending.only_error
+    assert not ending.out  # said at once
+
+
+def test_bad_vocabulary_size(capsys, corpus, tmp_path):
+    assert (
+        "vocab_size 3 is too small"
+        in pretrain(capsys, tmp_path / "run", "--corpus", corpus, "--vocab-size", 3).only_error
+    )
+
+
+def test_vocabulary_without_a_mask(capsys, corpus, tmp_path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\ncat\n")
+    error = pretrain(capsys, tmp_path / "run", "--corpus", corpus, "--tokenizer", tmp_path / "vocab.txt").only_error
+    assert "vocab.txt" in error and "[MASK]" in error
+
+
+def test_vocabulary_that_knows_no_word(capsys, corpus, tmp_path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n東\n")
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", corpus, "--tokenizer", tmp_path / "vocab.txt")
+    assert ending.code == 2 and "knows no word" in ending.err.splitlines()[-1]
+
+
+def test_vocabulary_larger_than_the_models(capsys, corpus, trained, tmp_path):
+    smaller = (trained[1] / "vocab.txt").read_text()
+    (tmp_path / "vocab.txt").write_text(smaller + "".join(f"word{i}\n" for i in range(1000)))
+    arguments = ("--corpus", corpus, "--model", trained[1], "--tokenizer", tmp_path / "vocab.txt")
+    size = smaller.count("\n")
+    assert re.search(
+        rf"--tokenizer has {1000 + size} .* only {size}\b", pretrain(capsys, tmp_path, *arguments).only_error
+    )
+
+
+@pytest.mark.parametrize("option", ["--model", "--tokenizer"])
+def test_nothing_there(capsys, corpus, tmp_path, option):
+    arguments = ("--corpus", corpus, option, tmp_path / "nowhere")
+    assert "nowhere" in pretrain(capsys, tmp_path / "run", *arguments).only_error
+
+
+@pytest.mark.parametrize("broken", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_broken_model(capsys, corpus, trained, tmp_path, broken):
+    (tmp_path / "model").mkdir()
+    for file in ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "model" / file).write_bytes((trained[1] / file).read_bytes())
+    (tmp_path / "model" / broken).write_bytes(b"no such thing")
+    error = pretrain(capsys, tmp_path / "run", "--corpus", corpus, "--model", tmp_path / "model").only_error
+    assert broken in error
+
+
+def test_output_folder_that_is_a_file(capsys, corpus, tmp_path):
+    (tmp_path / "run").write_text("in the way")
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", corpus, "--vocab-size", 300)
+    assert ending.code == 2 and str(tmp_path / "run") in ending.err.splitlines()[-1]
+
+
+def test_unknown_preset(capsys, corpus, tmp_path):
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", corpus, "--preset", "gigantic")
+    assert ending.code == 2
+    assert "argument --preset: invalid choice: 'gigantic'" in ending.err.splitlines()[-1]
