@@ -2,7 +2,7 @@
 
 import argparse
 
-from minibert import BertForMaskedLM
+from minibert import BertConfig, BertForMaskedLM, BertForPreTraining
 from minibert.cli import run
 from minibert.inference.fill_mask import fill_mask
 from minibert.text.tokenizer import BertTokenizer
@@ -15,7 +15,10 @@ def main() -> None:
     parser.add_argument("--top-k", type=int, default=5, help="candidates per mask (%(default)s)")
     args = parser.parse_args()
     tokenizer = BertTokenizer.from_pretrained(args.model)
-    model = BertForMaskedLM.from_pretrained(args.model)
+    # A pretraining checkpoint has a second head; to leave it out would be worth a warning.
+    config = BertConfig.from_pretrained(args.model)
+    model_class = BertForPreTraining if "BertForPreTraining" in (config.architectures or ()) else BertForMaskedLM
+    model = model_class.from_pretrained(args.model)
     for number, candidates in enumerate(fill_mask(model, tokenizer, args.text, args.top_k), start=1):
         print(f"mask {number}")
         for candidate in candidates:

@@ -14,6 +14,7 @@ def main() -> None:
     parser.add_argument(
         "--corpus", nargs="+", metavar="PATH", help="text files or folders, a blank line between documents"
     )
+    parser.add_argument("--data", metavar="FOLDER", help="instead of a corpus: what scripts/prepare.py made of one")
     parser.add_argument("--tokenizer", metavar="PATH", help="use this vocabulary: a folder or a vocab.txt")
     parser.add_argument("--model", metavar="NAME", help="go on pretraining this checkpoint: a folder or a hub name")
     parser.add_argument("--preset", choices=PRESETS, default=defaults.preset, help="size and recipe (%(default)s)")

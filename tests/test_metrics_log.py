@@ -28,3 +28,21 @@ def test_a_new_run_begins_a_new_file(tmp_path):
             for row in rows:
                 log.write(row)
     assert read_metrics(tmp_path / METRICS_FILE) == ROWS[:1]
+
+
+def test_a_resumed_run_keeps_the_lines_up_to_its_checkpoint(tmp_path):
+    with MetricsLog(tmp_path) as log:
+        for row in ROWS:
+            log.write(row)
+    with (tmp_path / METRICS_FILE).open("a") as file:
+        file.write('{"step": 21, "lo')  # the kill came in the middle of a line
+    assert read_metrics(tmp_path / METRICS_FILE) == ROWS
+    with MetricsLog(tmp_path, resumed_at=10) as log:
+        log.write({"step": 20, "loss": 3.0})
+    assert read_metrics(tmp_path / METRICS_FILE) == [*ROWS[:2], {"step": 20, "loss": 3.0}]
+
+
+def test_only_the_first_process_writes(tmp_path):
+    with MetricsLog(tmp_path, writes=False) as log:
+        log.write(ROWS[0])
+    assert not list(tmp_path.iterdir())

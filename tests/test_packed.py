@@ -30,6 +30,9 @@ class StandIn:
     def get_vocab(self):
         return self.backend_tokenizer.get_vocab()
 
+    def save_pretrained(self, folder):
+        self.backend_tokenizer.save(str(folder / "tokenizer.json"))
+
 
 @pytest.fixture(scope="module")
 def tokenizer():
@@ -54,9 +57,9 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize("batch_sentences", [1, 2, 1000])
-def test_round_trip(tmp_path, tokenizer, monkeypatch, batch_sentences):
-    monkeypatch.setattr(packed, "BATCH_SENTENCES", batch_sentences)
+@pytest.mark.parametrize("batch_characters", [1, 30, 1000])
+def test_round_trip(tmp_path, tokenizer, monkeypatch, batch_characters):
+    monkeypatch.setattr(packed, "BATCH_CHARACTERS", batch_characters)
     built = PackedCorpus.build(iter(DOCUMENTS), tokenizer, tmp_path / "packed", show_progress=False)
     opened = PackedCorpus.open(tmp_path / "packed")
     in_memory = PackedCorpus.from_documents(DOCUMENTS, tokenizer)
@@ -75,6 +78,12 @@ def test_round_trip(tmp_path, tokenizer, monkeypatch, batch_sentences):
         "sentences": 6,
         "documents": 3,
     }
+
+
+def test_the_tokenizer_lies_beside(tmp_path, tokenizer):
+    PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False)
+    saved = Tokenizer.from_file(str(tmp_path / "packed" / "tokenizer.json"))
+    assert saved.to_str() == tokenizer.backend_tokenizer.to_str()
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(2**16, np.uint16), (2**16 + 1, np.int32)])
@@ -107,7 +116,7 @@ def test_sentences_without_tokens_are_left_out(tokenizer):
 
 
 def test_documents_are_streamed(tmp_path, tokenizer, monkeypatch):
-    monkeypatch.setattr(packed, "BATCH_SENTENCES", 10)
+    monkeypatch.setattr(packed, "BATCH_CHARACTERS", 220)  # a document
     path = tmp_path / ".packed.unfinished" / "ids.bin"
     written = []
 

@@ -9,6 +9,7 @@ from reference_tokenizer import TEXTS
 from tokenizers import Tokenizer, models
 from tokenizers.trainers import WordPieceTrainer
 
+from minibert.text import vocabulary
 from minibert.text.tokenizer import BertTokenizer
 
 
@@ -83,3 +84,13 @@ def test_training_keeps_the_most_frequent_characters(monkeypatch):
 def test_training_refuses(texts, size, message):
     with pytest.raises(ValueError, match=message):
         BertTokenizer.train(texts, size)
+
+
+def test_of_very_many_words_the_rarest_are_not_merged(monkeypatch):
+    texts = ["zebra zebra", "yak yak yak", "cat cat cat cat", "ant ant ant"]
+    assert {"zebra", "yak", "cat", "ant"} <= BertTokenizer.train(texts, 100).get_vocab().keys()
+    monkeypatch.setattr(vocabulary, "MAX_TRAINED", 2)
+    for order in (texts, texts[::-1]):
+        learned = BertTokenizer.train(order, 100).get_vocab().keys()
+        assert learned & {"zebra", "yak", "cat", "ant"} == {"cat", "ant"}  # "ant" is as frequent as "yak", and first
+        assert {"z", "##k"} <= learned  # the characters of all words are there

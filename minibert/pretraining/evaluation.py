@@ -1,5 +1,6 @@
 """How well a model fills masks and tells consecutive sentences, on text that it was not trained on."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -8,6 +9,8 @@ from tqdm import tqdm
 from minibert.labels import IGNORE_INDEX
 from minibert.tasks import BertForPreTraining
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
+from minibert.text.packed import PackedCorpus
+from minibert.text.tokenizer import BertTokenizer
 
 
 @torch.inference_mode()
@@ -40,3 +43,16 @@ def evaluate_pretraining(
         "mlm_accuracy": totals["mlm_right"] / totals["labels"],
         "nsp_accuracy": totals["nsp_right"] / totals["pairs"],
     }
+
+
+def spread_sentences(corpus: PackedCorpus, tokenizer: BertTokenizer, count: int, max_length: int) -> list[list[int]]:
+    """`count` sentences (or all there are) from all over the corpus, for `pseudo_perplexity`.
+
+    Each is its token ids with [CLS] and [SEP], cut at `max_length`.
+    """
+    numbers = np.concatenate([np.arange(first, end) for first, end in corpus.documents])
+    chosen = numbers[np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)]
+    starts, ends = corpus.sentence_starts[chosen], corpus.sentence_starts[chosen + 1]
+    ends = np.minimum(ends, starts + max_length - 2)
+    spans = zip(starts.tolist(), ends.tolist(), strict=True)
+    return [[tokenizer.cls_token_id, *corpus.ids[a:b].tolist(), tokenizer.sep_token_id] for a, b in spans]

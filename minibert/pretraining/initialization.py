@@ -57,7 +57,7 @@ def log_frequencies(ids: Tensor, vocab_size: int) -> Tensor:
 def company_vectors(ids: Tensor, vocab_size: int, dims: int) -> Tensor:
     """Word vectors (V, dims) of mean square 1 in which words that keep the same company are close.
 
-    A vocabulary of fewer than `dims` words leaves the last dimensions zero.
+    Those of words without company are nearly zero, and so are the last dimensions when there are fewer words than dimensions.
 
     They are the largest singular vectors of the positive pointwise mutual information between words within
     `WINDOW` tokens of each other (Levy & Goldberg 2014, which is what skip-gram approximates).
@@ -73,13 +73,16 @@ def company_vectors(ids: Tensor, vocab_size: int, dims: int) -> Tensor:
     pmi = (counts.values() / (company[row] * (smoothed / smoothed.sum())[column])).log().clamp(min=0)
     u, s, _ = torch.svd_lowrank(_sparse_square(counts.indices(), pmi, vocab_size), min(dims, vocab_size), niter=3)
     vectors = F.pad(u * s.sqrt(), (0, dims - len(s)))
-    return vectors / vectors.square().mean().sqrt().clamp(min=1e-6)  # a corpus of one token has no company
+    # All of one length, because how frequent a word is, the decoder's bias knows already. Words without company have
+    # the rounding errors of zero, which `eps` keeps from becoming a direction.
+    return F.normalize(vectors, eps=1e-3) * math.sqrt(dims)
 
 
 def _sparse_square(indices: Tensor, values: Tensor, size: int) -> Tensor:
     return torch.sparse_coo_tensor(indices, values, (size, size), check_invariants=False)  # unsaid, PyTorch warns
 
 
+@torch.no_grad()
 def look_at_neighbours(model: BertForPreTraining) -> None:
     """Let each head of the first layer look at one near token: one left, one right, two left, two right, ...
 

@@ -1,10 +1,13 @@
 """The main job from start to end: a corpus in, a pretrained checkpoint out, with its measurements."""
 
 import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,18 +15,20 @@ from minibert.config import BertConfig
 from minibert.inference.fill_mask import fill_mask
 from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.pretraining.initialization import initialise_from_corpus
+from minibert.pretraining.preparation import load_tokenizer, prepare, say, say_pairs, say_vocabulary
 from minibert.pretraining.presets import PRESETS, Preset, has_fast_bf16
 from minibert.tasks import BertForPreTraining
-from minibert.text.corpus import CorpusError, read_documents
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus
-from minibert.text.pairs import balance_warning, random_share
-from minibert.text.stdlib_docs import python_documentation
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.arguments import TrainingArguments
+from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE
 from minibert.training.plots import plot_losses
 from minibert.training.trainer import Trainer
+
+# At most about as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
+HELD_OUT_TOKENS = 200_000
 
 PYTHON_SENTENCES = (
     "The [MASK] statement raises an exception.",
@@ -39,6 +44,7 @@ class PretrainingOptions:
     """What a user may choose about a run; see `scripts/pretrain.py --help`."""
 
     corpus: list[str] | None = None  # None: Python's own documentation
+    data: str | None = None  # instead of a corpus: what scripts/prepare.py made of it
     tokenizer: str | None = None  # None: train a vocabulary on the corpus
     model: str | None = None  # None: start from fresh weights
     preset: str = "tiny"
@@ -58,47 +64,57 @@ def pretrain(options: PretrainingOptions) -> None:
         raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {options.preset!r}")
     if not options.minutes > 0:
         raise ValueError(f"--minutes must be above 0, got {options.minutes}")
-    preset = PRESETS[options.preset]
-    documents = list(python_documentation() if options.corpus is None else read_documents(options.corpus))
-    _say("corpus", _describe_corpus(documents, options.corpus))
-    tokenizer = _tokenizer(documents, options)
+    if options.data is not None and options.corpus is not None:
+        raise ValueError("--data and --corpus are both text to train on: give one of them")
+    with _open_corpus(options) as (corpus, tokenizer):
+        _pretrain(corpus, tokenizer, options, PRESETS[options.preset])
+
+
+@contextmanager
+def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, BertTokenizer]]:
+    """The packed corpus, from `--data` or made of the text for this run alone, and its tokenizer."""
+    if options.data is not None:
+        PackedCorpus.open(options.data)  # one that is not there must not be looked for on the hub
+    vocabulary = options.tokenizer or options.model or options.data
+    tokenizer = load_tokenizer(vocabulary) if vocabulary else None
+    # Windows cannot delete the arrays as long as they are mapped.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        if options.data is None:
+            corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, Path(folder) / "corpus")
+        else:
+            corpus = PackedCorpus.open(options.data, tokenizer)
+            counts = f"{corpus.n_documents:,} documents, {corpus.n_sentences:,} sentences, {corpus.n_tokens:,} tokens"
+            say("corpus", f"{options.data}: {counts}")
+        say_vocabulary(tokenizer, vocabulary)
+        yield corpus, tokenizer
+
+
+def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset) -> None:
     torch.manual_seed(options.seed)
     model = _model(tokenizer, options, preset)
-    train, held_out = PackedCorpus.from_documents(documents, tokenizer).split()
+    train, held_out = corpus.split(every=max(20, corpus.n_tokens // HELD_OUT_TOKENS))
     max_length = min(preset.max_length, model.config.max_position_embeddings)
     dataset = PretrainingDataset(train, tokenizer, max_length, options.seed, masking_rate=preset.masking_rate)
     held_out_set = PretrainingDataset(held_out, tokenizer, max_length, options.seed)
-    _say("pairs", f"{len(dataset):,} an epoch, {1 - random_share(dataset.pairs):.0%} next and the rest random")
-    if warning := balance_warning(dataset.pairs):
-        _say("warning", warning)
+    say_pairs(dataset.pairs)
     if options.model is None:
         initialise_from_corpus(model, train)
 
     collator = PretrainingCollator(tokenizer.pad_token_id)
-    _say("before", _describe(evaluate_pretraining(model, held_out_set, collator)))
+    say("before", _describe(evaluate_pretraining(model, held_out_set, collator)))
     _train(model, tokenizer, dataset, collator, options, preset)
-    _say("after", _describe(evaluate_pretraining(model, held_out_set, collator)))
+    say("after", _describe(evaluate_pretraining(model, held_out_set, collator)))
 
-    model.save_pretrained(options.output_dir)
-    tokenizer.save_pretrained(options.output_dir)
-    plot_losses(options.output_dir / METRICS_FILE, options.output_dir / "loss.png", "Pretraining losses")
-    _say("written", f"{options.output_dir}: the checkpoint, {METRICS_FILE}, loss.png")
+    if Processes.join().is_first:
+        model.save_pretrained(options.output_dir)
+        tokenizer.save_pretrained(options.output_dir)
+        plot_losses(options.output_dir / METRICS_FILE, options.output_dir / "loss.png", "Pretraining losses")
+    say("written", f"{options.output_dir}: the checkpoint, {METRICS_FILE}, loss.png")
     sentences = PYTHON_SENTENCES
-    if options.corpus is not None:
-        sentences = _hide_words(documents, tokenizer, max_length, options.seed)
+    if options.corpus is not None or options.data is not None:
+        sentences = _hide_words(corpus, tokenizer, max_length, options.seed)
     for sentence in sentences:
-        _say("fill", f"{sentence}  →  {_guesses(model, tokenizer, sentence)}")
-
-
-def _tokenizer(documents: list[list[str]], options: PretrainingOptions) -> BertTokenizer:
-    source = options.tokenizer or options.model
-    if source is None:
-        tokenizer = BertTokenizer.train(chain.from_iterable(documents), options.vocab_size)
-        _say("vocabulary", f"{len(tokenizer):,} word pieces, trained on the corpus")
-        return tokenizer
-    tokenizer = BertTokenizer(source) if Path(source).is_file() else BertTokenizer.from_pretrained(source)
-    _say("vocabulary", f"{len(tokenizer):,} word pieces of {source}")
-    return tokenizer
+        say("fill", f"{sentence}  →  {_guesses(model, tokenizer, sentence)}")
 
 
 def _model(tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset) -> BertForPreTraining:
@@ -120,7 +136,7 @@ def _model(tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset
             " leave --tokenizer out to use the model's own"
         )
     config = model.config
-    _say(
+    say(
         "model",
         f"{config.num_hidden_layers} layers × {config.hidden_size}, {config.num_attention_heads} heads,"
         f" {model.num_parameters() / 1e6:.1f} million parameters",
@@ -158,21 +174,20 @@ def _train(
 
 
 def _hide_words(
-    documents: list[list[str]], tokenizer: BertTokenizer, max_length: int, seed: int, count: int = 5
+    corpus: PackedCorpus, tokenizer: BertTokenizer, max_length: int, seed: int, count: int = 5
 ) -> list[str]:
     """Sentences of the corpus with one word replaced by [MASK]."""
     rng = random.Random(seed)
-    candidates = [
-        s
-        for s in chain.from_iterable(documents)
-        # A sentence has no more pieces than characters, and [CLS] and [SEP] are added.
-        if 5 <= len(s.split()) <= 15 and len(s) <= max_length - 2 and tokenizer.mask_token not in s
-    ]
+    lengths = np.diff(corpus.sentence_starts)
+    candidates = np.flatnonzero((lengths >= 6) & (lengths <= min(20, max_length - 2))).tolist()
     sentences = []
-    for sentence in rng.sample(candidates, min(count, len(candidates))):
-        words = sentence.split()
-        words[rng.randrange(1, len(words) - 1)] = tokenizer.mask_token
-        sentences.append(" ".join(words))
+    for number in rng.sample(candidates, min(count, len(candidates))):
+        ids = corpus.ids[corpus.sentence_starts[number] : corpus.sentence_starts[number + 1]].tolist()
+        tokens = [*tokenizer.convert_ids_to_tokens(ids), ""]
+        words = [i for i in range(len(ids)) if tokens[i].isalpha() and not tokens[i + 1].startswith("##")]
+        if words:
+            ids[rng.choice(words)] = tokenizer.mask_token_id
+            sentences.append(tokenizer.decode(ids))
     return sentences
 
 
@@ -181,21 +196,8 @@ def _guesses(model: BertForPreTraining, tokenizer: BertTokenizer, sentence: str)
     return ", ".join(f"{c.token} {c.probability:.0%}" for c in candidates)
 
 
-def _describe_corpus(documents: list[list[str]], paths: list[str] | None) -> str:
-    sentences = sum(map(len, documents))
-    if sentences < 2:
-        raise CorpusError("the corpus has a single sentence; pretraining needs at least some thousand")
-    words = sum(len(sentence.split()) for document in documents for sentence in document)
-    source = "Python's own documentation" if paths is None else ", ".join(paths)
-    return f"{source}: {len(documents):,} documents, {sentences:,} sentences, {words:,} words"
-
-
 def _describe(metrics: dict[str, float]) -> str:
     return (
         f"held-out MLM loss {metrics['mlm_loss']:.2f}, MLM accuracy {metrics['mlm_accuracy']:.1%},"
         f" NSP accuracy {metrics['nsp_accuracy']:.1%}"
     )
-
-
-def _say(topic: str, text: str) -> None:
-    print(f"{topic:<11} {text}", flush=True)

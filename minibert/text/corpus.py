@@ -93,7 +93,7 @@ def _read_file(file: Path) -> Iterator[list[str]]:
 def _read_text(file: Path) -> Iterator[list[str]]:
     longest = LONGEST_DOCUMENT_SENTENCES if _has_separators(file) else PSEUDO_DOCUMENT_SENTENCES
     document: list[str] = []
-    for _, line in _lines(file):
+    for _, line in numbered_lines(file):
         if not line.strip() and document:
             yield document
             document = []
@@ -109,7 +109,7 @@ def _read_text(file: Path) -> Iterator[list[str]]:
 def _has_separators(file: Path) -> bool:
     """Whether a blank line stands between two lines of text (blank lines at the ends separate nothing)."""
     seen_text = seen_blank_after_text = False
-    for _, line in _lines(file):
+    for _, line in numbered_lines(file):
         is_text = bool(line.strip())
         if is_text and seen_blank_after_text:
             return True
@@ -119,7 +119,7 @@ def _has_separators(file: Path) -> bool:
 
 
 def _read_jsonl(file: Path) -> Iterator[list[str]]:
-    for number, line in _lines(file):
+    for number, line in numbered_lines(file):
         if not line.strip():
             continue
         document = [s for paragraph in _text_field(file, number, line).splitlines() for s in split_sentences(paragraph)]
@@ -128,12 +128,7 @@ def _read_jsonl(file: Path) -> Iterator[list[str]]:
 
 
 def _text_field(file: Path, number: int, line: str) -> str:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise CorpusError(f"{file}, line {number}: not JSON ({error}). Each line must be one JSON object.") from error
-    if not isinstance(record, dict):
-        raise CorpusError(f"{file}, line {number}: expected a JSON object, found {type(record).__name__}.")
+    record = parse_record(file, number, line)
     text = record.get("text")
     if not isinstance(text, str):
         found = f"its fields are {sorted(record)}" if text is None else f"it is a {type(text).__name__}"
@@ -144,8 +139,22 @@ def _text_field(file: Path, number: int, line: str) -> str:
     return text
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers from 1, and lines; each is decoded on its own so that an error can name the line."""
+def parse_record(file: Path, number: int, line: str) -> dict:
+    """The JSON object in a line of a `.jsonl` file; `CorpusError` if it holds something else."""
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise CorpusError(f"{file}, line {number}: not JSON ({error}). Each line must be one JSON object.") from error
+    if not isinstance(record, dict):
+        raise CorpusError(f"{file}, line {number}: expected a JSON object, found {type(record).__name__}.")
+    return record
+
+
+def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Line numbers from 1, and the lines of a text file, which may be gzipped; `CorpusError` if it cannot be read.
+
+    Each line is decoded on its own so that an error can name it.
+    """
     opener = gzip.open if file.name.lower().endswith(".gz") else open
     number = 0
     try:

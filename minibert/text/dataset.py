@@ -56,10 +56,13 @@ class PretrainingDataset(Dataset):
         self.is_special[tokenizer.all_special_ids] = True
         self.begins_word = np.ones(self.vocab_size, dtype=bool)
         self.begins_word[[i for token, i in tokenizer.get_vocab().items() if token.startswith("##")]] = False
+        self.epoch: int | None = None
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the pairs of this epoch; call it before the epoch's `DataLoader` starts its workers."""
+        if epoch == self.epoch:  # drawing those of a large corpus takes long enough to do it only once
+            return
         self.epoch = epoch
         self.pairs = draw_pairs(self.corpus, self.max_length, self.seed, epoch, self.short_probability)
 

@@ -1,4 +1,4 @@
-"""A tokenized corpus on disk: three flat memory-mapped arrays, and a manifest that describes them.
+"""A tokenized corpus on disk: three flat memory-mapped arrays, a manifest that describes them, and the tokenizer.
 
     ids              every token of the corpus, one after the other
     sentence_starts  where each sentence begins in `ids`, and where the last one ends
@@ -26,8 +26,9 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 START_DTYPE = "<i8"
 
-# So many sentences are tokenized in one call: enough to keep every core busy, few enough to stay in cache.
-BATCH_SENTENCES = 8192
+# So much text is tokenized in one call: enough to keep every core busy, little enough for memory, of which the library
+# takes a multiple.
+BATCH_CHARACTERS = 1_000_000
 
 
 class PackedCorpus:
@@ -54,17 +55,18 @@ class PackedCorpus:
     ) -> Self:
         """Tokenize `documents` into `folder`, in parallel and with bounded memory, and open the result.
 
-        A packed corpus that is already there is replaced, and only when the new one is whole. Raises
-        `CorpusError` if the folder holds something else, or if the documents hold no token.
+        The tokenizer is saved beside the arrays: they mean nothing without it. A packed corpus that is already
+        there is replaced, and only when the new one is whole. Raises `CorpusError` if the folder holds something
+        else, or if the documents hold no token.
         """
         folder = Path(folder)
-        if folder.exists() and not (folder / MANIFEST).is_file() and not _is_empty(folder):
-            raise CorpusError(f"{folder}: is there already, and is no packed corpus. Choose another folder.")
+        check_replaceable(folder)
         unfinished = folder.with_name(f".{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         try:
             _write(documents, tokenizer, unfinished, show_progress)
+            tokenizer.save_pretrained(unfinished)
             if folder.exists():
                 shutil.rmtree(folder)
             unfinished.rename(folder)
@@ -144,6 +146,12 @@ def vocabulary_hash(tokenizer: BertTokenizer) -> str:
 # --- writing ------------------------------------------------------------------------------------------
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise `CorpusError` if `folder` holds anything but a packed corpus."""
+    if folder.exists() and not (folder / MANIFEST).is_file() and not _is_empty(folder):
+        raise CorpusError(f"{folder}: is there already, and is no packed corpus. Choose another folder.")
+
+
 def _write(documents: Iterable[list[str]], tokenizer: BertTokenizer, folder: Path, show_progress: bool) -> None:
     dtype = "<u2" if len(tokenizer) <= 2**16 else "<i4"
     n_tokens = n_sentences = n_documents = 0
@@ -151,7 +159,7 @@ def _write(documents: Iterable[list[str]], tokenizer: BertTokenizer, folder: Pat
         (folder / "ids.bin").open("wb") as ids_file,
         (folder / "sentence_starts.bin").open("wb") as sentence_file,
         (folder / "document_starts.bin").open("wb") as document_file,
-        tqdm(desc="tokenizing", unit=" tokens", unit_scale=True, disable=not show_progress) as progress,
+        tqdm(desc="tokenizing", unit=" tokens", unit_scale=True, delay=2, disable=not show_progress) as progress,
     ):
         for tokenized in _tokenize(documents, _plain(tokenizer)):
             lengths = [len(sentence) for document in tokenized for sentence in document]
@@ -200,13 +208,13 @@ def _tokenize(documents: Iterable[list[str]], tokenizer: Tokenizer) -> Iterator[
 
 def _batches(documents: Iterable[list[str]]) -> Iterator[list[list[str]]]:
     batch: list[list[str]] = []
-    n_sentences = 0
+    n_characters = 0
     for document in documents:
         batch.append(document)
-        n_sentences += len(document)
-        if n_sentences >= BATCH_SENTENCES:
+        n_characters += sum(map(len, document))
+        if n_characters >= BATCH_CHARACTERS:
             yield batch
-            batch, n_sentences = [], 0
+            batch, n_characters = [], 0
     yield batch
 
 

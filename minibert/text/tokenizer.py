@@ -100,9 +100,9 @@ class BertTokenizer:
         Raises `CheckpointError` when the checkpoint or both files cannot be found.
         """
         where = dict(revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token)
-        settings = read_settings(resolve_files(name_or_folder, CONFIG_FILES, **where)) | overrides
         for file in ("tokenizer.json", "vocab.txt"):
             if found := resolve_files(name_or_folder, [file], **where):
+                settings = read_settings(resolve_files(name_or_folder, CONFIG_FILES, **where)) | overrides
                 return cls(found[file], **settings)
         raise CheckpointError(
             f"{name_or_folder}: found neither tokenizer.json nor vocab.txt; put one of them there"

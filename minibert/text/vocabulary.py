@@ -18,6 +18,10 @@ MAX_ALPHABET = 1000
 # Distinct strings counted before they are normalized: bounds the memory on a large corpus.
 MAX_COUNTED = 500_000
 
+# Pieces are merged in so many distinct words, the most frequent ones: the trainer takes about a kilobyte for each, and
+# what a large corpus has more is so rare that it hardly changes what is merged.
+MAX_TRAINED = 400_000
+
 
 def train_vocab(
     texts: Iterable[str], vocab_size: int, *, lowercase: bool = True, min_frequency: int = 2
@@ -91,7 +95,8 @@ def _alphabet(counts: Mapping[str, int]) -> tuple[list[str], list[str]]:
 
 
 def _repeated(counts: Mapping[str, int]) -> Iterator[str]:
-    """Lines in which each word occurs as often as it was counted: the trainer takes texts, not counts."""
-    words = chain.from_iterable(repeat(word, count) for word, count in sorted(counts.items()))
+    """Lines in which each frequent word occurs as often as it was counted: the trainer takes texts, not counts."""
+    frequent = sorted(counts, key=lambda word: (-counts[word], word))[:MAX_TRAINED]
+    words = chain.from_iterable(repeat(word, counts[word]) for word in sorted(frequent))
     while line := list(islice(words, 1000)):
         yield " ".join(line)

@@ -76,9 +76,21 @@ class TrainingArguments:
         self._require("lr_scheduler_type", self.lr_scheduler_type in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
         for name in ("eval_strategy", "save_strategy"):
             self._require(name, getattr(self, name) in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
-        if self.load_best_model_at_end and "no" in (self.eval_strategy, self.save_strategy):
+        if self.load_best_model_at_end:
+            self._require_a_best_checkpoint()
+
+    def _require_a_best_checkpoint(self) -> None:
+        """The best checkpoint is one that was evaluated when it was saved."""
+        strategies = {self.eval_strategy, self.save_strategy}
+        if len(strategies) > 1 or "no" in strategies:
             raise ValueError(
-                "load_best_model_at_end needs eval_strategy and save_strategy: what is not both is not best"
+                "load_best_model_at_end needs the same eval_strategy and save_strategy, 'steps' or 'epoch', got"
+                f" {self.eval_strategy!r} and {self.save_strategy!r}"
+            )
+        if self.save_strategy == "steps" and self.save_steps % self.eval_steps:
+            raise ValueError(
+                "load_best_model_at_end needs a save_steps that is a multiple of eval_steps, got"
+                f" {self.save_steps} and {self.eval_steps}"
             )
 
     def _require(self, name: str, fulfilled: bool, expected: str) -> None:

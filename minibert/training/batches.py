@@ -37,8 +37,8 @@ class StepBatches:
         self.args = args
         self.processes = processes
         self.examples_per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps * processes.count
+        self.lengths: list[int] | None = None
         self._start_epoch(0)
-        self.lengths = [len(dataset[i]["input_ids"]) for i in range(len(dataset))] if args.group_by_length else None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -60,12 +60,15 @@ class StepBatches:
     def _start_epoch(self, epoch: int) -> None:
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(epoch)
+            self.lengths = None  # the examples are new ones
 
     def _order(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(self.args.seed + epoch)
         order = torch.randperm(len(self.dataset), generator=generator).tolist()
-        if self.lengths is None:
+        if not self.args.group_by_length:
             return order
+        if self.lengths is None:
+            self.lengths = self._measure()
         pool = LENGTH_POOL * self.examples_per_step
         pools = [sorted(order[i : i + pool], key=self.lengths.__getitem__) for i in range(0, len(order), pool)]
         steps = [p[i : i + self.examples_per_step] for p in pools for i in range(0, len(p), self.examples_per_step)]
@@ -85,6 +88,12 @@ class StepBatches:
             batch = self.collate(self._fetch(chosen or examples[:1]))
             micro_batches.append(MicroBatch(batch, weight))
         return micro_batches
+
+    def _measure(self) -> list[int]:
+        """The examples' lengths, some at a time: all of them may not fit into memory."""
+        every = range(len(self.dataset))
+        parts = (every[i : i + self.examples_per_step] for i in range(0, len(every), self.examples_per_step))
+        return [len(example["input_ids"]) for part in parts for example in self._fetch(list(part))]
 
     def _fetch(self, indices: list[int]) -> list:
         if hasattr(self.dataset, "__getitems__"):

@@ -3,10 +3,12 @@
 import os
 import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 STATE_FILE = "training_state.pt"
@@ -23,19 +25,27 @@ def save_checkpoint(folder: Path, model: nn.Module, extras: list[Any], state: di
     Args:
         extras: what else is saved with `save_pretrained`, a tokenizer for example.
         state: everything but the model's tensors that the rest of the run depends on.
+
+    Raises: `OSError` naming the folder if it cannot be written, because the disk is full for example.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    temporary = _temporary(folder)
+    for left_by_killed_run in folder.parent.glob(_temporary(Path("checkpoint-*")).name):
+        shutil.rmtree(left_by_killed_run)
     try:
-        torch.save({"model": model.state_dict(), **state}, temporary / STATE_FILE)
+        temporary.mkdir(parents=True)
+        _write_state(temporary / STATE_FILE, {"model": model.state_dict(), **state})
         for part in (model, *extras):
             if hasattr(part, "save_pretrained"):
                 part.save_pretrained(temporary)
-        _flush(temporary / STATE_FILE)
-        if folder.exists():
-            shutil.rmtree(folder)
+        _remove(folder)
         temporary.rename(folder)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        # What PyTorch raises then speaks of positions in its file; the system's own words are behind it.
+        reason = error.__context__ if isinstance(error.__context__, OSError) else error
+        raise OSError(
+            f"{folder}: this checkpoint could not be written ({reason}); make room for it, then go on from the one"
+            " before with resume_from_checkpoint=True"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -46,28 +56,51 @@ def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any]:
     if not path.is_file():
         raise ResumeError(f"{folder}: no {STATE_FILE} there, so no run can go on from it")
     try:
+        with zipfile.ZipFile(path) as archive:  # PyTorch writes check sums into it, but does not look at them
+            if damaged := archive.testzip():
+                raise ResumeError(f"the check sum of {damaged} in it is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state.pop("model"))
     except Exception as error:  # torch.load raises almost any type on a broken file
-        reason = str(error).strip().split("\n")[0]
+        reason = " ".join(str(error).split())[:300]
         raise ResumeError(
-            f"{path}: cannot go on from it ({reason}); remove its folder to use the one before"
+            f"{path}: cannot go on from it ({reason}); use the model that it was written from, or if the file is"
+            " damaged, remove its folder to use the checkpoint before"
         ) from error
     return state
 
 
 def checkpoints(output_dir: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
+    """The whole checkpoints in a folder, oldest first.
+
+    Their age decides, not their steps: a new run must not take those of an earlier, longer one for its own.
+    """
     found = [folder for folder in output_dir.glob("checkpoint-*") if _NAME.fullmatch(folder.name)]
-    return sorted(found, key=lambda folder: int(_NAME.fullmatch(folder.name)[1]))
+    written = {folder: folder / STATE_FILE for folder in found if (folder / STATE_FILE).is_file()}
+    return sorted(written, key=lambda f: (written[f].stat().st_mtime_ns, int(_NAME.fullmatch(f.name)[1])))
 
 
 def prune(output_dir: Path, limit: int, keep: Path | None) -> None:
     """Remove the oldest checkpoints until `limit` are left, besides `keep`."""
-    for folder in [c for c in checkpoints(output_dir) if c != keep][:-limit]:
-        shutil.rmtree(folder)
+    kept = keep and keep.resolve()
+    for folder in [c for c in checkpoints(output_dir) if c.resolve() != kept][:-limit]:
+        _remove(folder)
 
 
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
+def _temporary(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.tmp")
+
+
+def _write_state(path: Path, state: dict[str, Any]) -> None:
+    with path.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
         os.fsync(file.fileno())
+
+
+def _remove(folder: Path) -> None:
+    """Remove a checkpoint if it is there; it loses its name first, so that no half of it is taken for one."""
+    if folder.exists():
+        nameless = _temporary(folder.with_name(f"{folder.name}.old"))
+        folder.rename(nameless)
+        shutil.rmtree(nameless)

@@ -1,6 +1,8 @@
 """Where in a run we are, whether it is measured in steps or in minutes of wall-clock time."""
 
+import math
 import time
+import warnings
 
 from minibert.training.arguments import TrainingArguments
 from minibert.training.distributed import Processes
@@ -16,9 +18,12 @@ class RunClock:
     def __init__(self, args: TrainingArguments, steps_per_epoch: int, processes: Processes) -> None:
         self.args = args
         self.processes = processes
-        by_epochs = max(1, round(args.num_train_epochs * steps_per_epoch))
+        by_epochs = math.ceil(args.num_train_epochs * steps_per_epoch)
         self.total_steps = args.max_steps if args.max_steps > 0 else by_epochs
         self.total = 60 * args.max_minutes if args.max_minutes else self.total_steps
+        if self.warmup > 1:
+            message = f"warmup_steps is {args.warmup_steps}, but the run has only {self.total_steps} steps"
+            warnings.warn(f"{message}: the learning rate will never reach its peak", stacklevel=3)
         self.step = 0
         self.tokens = 0
         self.seconds = 0.0
@@ -44,12 +49,18 @@ class RunClock:
     @property
     def learning_rate(self) -> float:
         """For the step that comes next."""
-        args = self.args
-        if 0 < args.warmup_steps < 1 or args.warmup_steps == 0:
-            warmup = args.warmup_steps or args.warmup_ratio
-        else:
-            warmup = args.warmup_steps / self.total_steps
-        return args.learning_rate * learning_rate_factor(args.lr_scheduler_type, self.position / self.total, warmup)
+        schedule, progress = self.args.lr_scheduler_type, self.position / self.total
+        return self.args.learning_rate * learning_rate_factor(schedule, progress, self.warmup)
+
+    @property
+    def warmup(self) -> float:
+        """The share of the run that is warm-up; above 1, the run is over before the warm-up is."""
+        steps = self.args.warmup_steps
+        ratio = steps or self.args.warmup_ratio
+        if self.args.max_minutes:
+            return ratio
+        # A ratio means whole steps, rounded up, as in the reference.
+        return (int(steps) if steps >= 1 else math.ceil(self.total_steps * ratio)) / self.total_steps
 
     @property
     def tokens_per_second(self) -> float:

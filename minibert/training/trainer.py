@@ -1,6 +1,7 @@
 """`Trainer`: the loop. Batches in, losses out; what the model computes is none of its business."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from minibert.training.arguments import TrainingArguments
 from minibert.training.batches import Batch, MicroBatch, StepBatches
 from minibert.training.checkpointing import ResumeError, checkpoints, load_checkpoint, prune, save_checkpoint
 from minibert.training.clock import RunClock
+from minibert.training.ctrl_c import CtrlC
 from minibert.training.distributed import Processes
 from minibert.training.evaluation_loop import EvalPrediction, evaluation_loop
 from minibert.training.metrics_log import MetricsLog
@@ -63,11 +65,13 @@ class Trainer:
     def train(self, resume_from_checkpoint: str | Path | bool | None = None) -> None:
         """Run from the first step, or from a checkpoint, to the last.
 
-        Ctrl-C saves a checkpoint and then stops. Raises `TrainingError` for a loss that is no number, and
-        `ResumeError` for a checkpoint that cannot be used.
+        Ctrl-C saves a checkpoint and then stops. Raises `TrainingError` for a loss that is no number,
+        `ResumeError` for a checkpoint that cannot be used, and `OSError` for one that cannot be written.
         """
         args = self.args
-        torch.manual_seed(args.seed)  # dropout alone uses it
+        if self.train_dataset is None or len(self.train_dataset) == 0:
+            raise ValueError("train needs a train_dataset with at least one example")
+        torch.manual_seed(args.seed + self.processes.rank)  # dropout alone uses it
         self.optimizer = build_optimizer(
             self.model.named_parameters(),
             args.learning_rate,
@@ -77,21 +81,19 @@ class Trainer:
         )
         batches = StepBatches(self.train_dataset, self.data_collator, args, self.processes)
         self.clock = RunClock(args, batches.steps_per_epoch, self.processes)
+        self.unlogged: list[dict[str, Tensor]] = []  # the losses of the steps since the last log
         self.position = (0, 0)  # the epoch, and how many of its steps are done
         self._resume(resume_from_checkpoint or args.resume_from_checkpoint)
         self.model.train()
         model = self.processes.wrap(self.model)
-        with MetricsLog(args.logging_dir, self.processes.is_first, self.clock.step) as self.log, self._bar() as bar:
-            try:
-                for micro_batches, position in batches.from_position(*self.position):
-                    if self.clock.is_over:
-                        break
-                    loss = self._step(model, micro_batches)
-                    self.position = position
-                    self._after_step(loss, bar)
-            except KeyboardInterrupt:
-                folder = self._save()
-                raise KeyboardInterrupt(f"saved {folder}; go on with resume_from_checkpoint=True") from None
+        steps = batches.from_position(*self.position)
+        self.log = MetricsLog(args.logging_dir, self.processes.is_first, self.clock.step)
+        with self.log, self._bar() as bar, CtrlC() as ctrl_c:
+            while not self.clock.is_over:
+                micro_batches, position = next(steps)
+                losses = self._step(model, micro_batches)
+                self.position = position
+                self._after_step(losses, bar, ctrl_c)
         if args.load_best_model_at_end and self.best_checkpoint:
             load_checkpoint(self.best_checkpoint, self.model)
         self.model.eval()
@@ -114,7 +116,7 @@ class Trainer:
             for name, term in {"loss": outputs.loss, **(getattr(outputs, "loss_terms", None) or {})}.items():
                 losses[name] = losses.get(name, 0) + term.detach() * share
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm or float("inf"))
-        if not norm.isfinite():  # stop before it reaches the weights
+        if not (norm + losses["loss"]).isfinite():  # stop before it reaches the weights
             raise TrainingError(
                 f"the loss is {losses['loss'].item()} and its gradient's norm {norm.item()} at step"
                 f" {self.clock.step + 1}; try a lower learning_rate, or bf16=False"
@@ -132,21 +134,30 @@ class Trainer:
             for batch, weight in micro_batches:
                 batch["label_count"] = mean * weight
 
-    def _after_step(self, losses: dict[str, Tensor], bar: tqdm) -> None:
+    def _after_step(self, losses: dict[str, Tensor], bar: tqdm, ctrl_c: CtrlC) -> None:
         """Log, evaluate and save, where it is time to."""
         args, clock = self.args, self.clock
-        epoch_ends = self.position[1] == 0
+        self.unlogged.append(losses)
+        epoch_ends = self.position[1] == 0 or clock.is_over
         if clock.step % args.logging_steps == 0 or clock.step == 1 or clock.is_over:
-            means = {name: self.processes.mean(term).item() for name, term in losses.items()}
-            self._write(means | {"learning_rate": clock.learning_rate, "tokens_per_second": clock.tokens_per_second})
+            # What is logged is the mean since the last time, as in the reference: single batches are noisy.
+            since = {name: torch.stack([step[name] for step in self.unlogged]).mean() for name in losses}
+            means = {name: self.processes.mean(term).item() for name, term in since.items()}
+            self.unlogged.clear()
+            learning_rate = self.optimizer.param_groups[0]["lr"]
+            self._write(means | {"learning_rate": learning_rate, "tokens_per_second": clock.tokens_per_second})
             bar.set_postfix_str(f"loss {means['loss']:.3f}, {clock.tokens_per_second:,.0f} tokens/s")
         bar.update(clock.position - bar.n)
         metrics = None
         if _is_time(args.eval_strategy, args.eval_steps, clock.step, epoch_ends):
             metrics = self.evaluate()
             self.model.train()
-        if _is_time(args.save_strategy, args.save_steps, clock.step, epoch_ends):
-            self._save(metrics)
+        interrupted = self.processes.mean(ctrl_c.was_pressed).item() > 0  # in any process: all stop at the same step
+        at_end = clock.is_over and args.save_strategy != "no"
+        if _is_time(args.save_strategy, args.save_steps, clock.step, epoch_ends) or at_end or interrupted:
+            folder = self._save(metrics)
+        if interrupted:
+            raise KeyboardInterrupt(f"saved {folder}; go on from there with resume_from_checkpoint=True")
 
     def evaluate(self, eval_dataset: Dataset | None = None) -> dict[str, float]:
         """The mean loss, and what `compute_metrics` makes of the predictions; all names begin with "eval_"."""
@@ -187,8 +198,10 @@ class Trainer:
             "position": self.position,
             "generators": self.processes.gather(torch.get_rng_state()),
             "cuda_generators": self.processes.gather(_cuda_generator_state()),
+            "unlogged": self.processes.gather(self.unlogged),
             "best_metric": self.best_metric,
-            "best_checkpoint": str(self.best_checkpoint) if self.best_checkpoint else None,
+            # Relative, so that a run's folder can be moved.
+            "best_checkpoint": self.best_checkpoint and os.path.relpath(self.best_checkpoint, folder.parent),
         }
         if self.processes.is_first:
             save_checkpoint(folder, self.model, [self.processing_class], state)
@@ -217,7 +230,8 @@ class Trainer:
             if not found:
                 raise ResumeError(f"{self.args.output_dir}: no checkpoint there to resume from; start a new run")
             checkpoint = found[-1]
-        state = load_checkpoint(Path(checkpoint), self.model)
+        checkpoint = Path(checkpoint)
+        state = load_checkpoint(checkpoint, self.model)
         if len(state["generators"]) != self.processes.count:
             raise ResumeError(
                 f"{checkpoint}: written by {len(state['generators'])} processes, resumed by {self.processes.count};"
@@ -229,8 +243,9 @@ class Trainer:
         torch.set_rng_state(state["generators"][self.processes.rank])
         if torch.cuda.is_available() and state["cuda_generators"][self.processes.rank] is not None:
             torch.cuda.set_rng_state(state["cuda_generators"][self.processes.rank])
+        self.unlogged = [self._to_device(losses) for losses in state["unlogged"][self.processes.rank]]
         self.best_metric = state["best_metric"]
-        self.best_checkpoint = Path(state["best_checkpoint"]) if state["best_checkpoint"] else None
+        self.best_checkpoint = state["best_checkpoint"] and checkpoint.parent / state["best_checkpoint"]
 
     def _to_device(self, batch: Batch) -> Batch:
         return {name: x.to(self.processes.device) if isinstance(x, Tensor) else x for name, x in batch.items()}

@@ -1,0 +1,90 @@
+"""From text to a packed corpus: what `scripts/prepare.py` does once, and the other scripts on the fly."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from minibert.labels import IGNORE_INDEX, IS_NEXT
+from minibert.text.dataset import PretrainingDataset
+from minibert.text.packed import PackedCorpus, check_replaceable
+from minibert.text.pairs import balance_warning, random_share
+from minibert.text.source import CorpusSource
+from minibert.text.tokenizer import BertTokenizer
+from minibert.training.distributed import Processes
+
+
+def prepare(
+    paths: Sequence[str | Path] | None, tokenizer: BertTokenizer | None, vocab_size: int, folder: str | Path
+) -> tuple[PackedCorpus, BertTokenizer]:
+    """Tokenize text into `folder` and print what it was; returns the opened corpus, and its tokenizer.
+
+    The text is streamed, so a corpus may be larger than memory.
+
+    Args:
+        paths: text files or folders, as for `read_documents`; None for Python's own documentation.
+        tokenizer: None to train a vocabulary of `vocab_size` word pieces, which reads the text once more.
+        folder: where the arrays and the tokenizer go, see `PackedCorpus.build`.
+
+    Raises `CorpusError` for text or a folder that cannot be used, `ValueError` for an impossible `vocab_size`.
+    """
+    check_replaceable(Path(folder))  # rather now than after a vocabulary was trained
+    source = CorpusSource(paths)
+    if tokenizer is None:
+        documents = tqdm(source, desc="reading", unit=" documents", delay=2, leave=False)
+        tokenizer = BertTokenizer.train(chain.from_iterable(documents), vocab_size)
+    corpus = PackedCorpus.build(source, tokenizer, folder)
+    counts = f"{source.n_documents:,} documents, {source.n_sentences:,} sentences, {source.n_words:,} words"
+    say("corpus", f"{source.name}: {counts}")
+    return corpus, tokenizer
+
+
+def load_tokenizer(source: str | Path) -> BertTokenizer:
+    """The tokenizer of a `vocab.txt`, of a `tokenizer.json`, of a folder or of a name on the hub."""
+    return BertTokenizer(source) if Path(source).is_file() else BertTokenizer.from_pretrained(source)
+
+
+def say_vocabulary(tokenizer: BertTokenizer, source: str | None) -> None:
+    """Print how large the vocabulary is and where it comes from; `source` None: from this corpus."""
+    say("vocabulary", f"{len(tokenizer):,} word pieces" + (f" of {source}" if source else ", trained on the corpus"))
+
+
+def say_pairs(pairs: np.ndarray) -> None:
+    """Print how many sentence pairs there are and the share of both labels, with a warning if one is rare."""
+    say("pairs", f"{len(pairs):,} an epoch, {1 - random_share(pairs):.0%} next and the rest random")
+    if warning := balance_warning(pairs):
+        say("warning", warning)
+
+
+def say(topic: str, text: str) -> None:
+    """Print one line of a report, once for all processes."""
+    if Processes.join().is_first:
+        print(f"{topic:<11} {text}", flush=True)
+
+
+# --- what the model sees --------------------------------------------------------------------------------
+
+
+def show_examples(dataset: PretrainingDataset, tokenizer: BertTokenizer, count: int) -> Iterator[str]:
+    """`count` examples from all over the epoch, each as a paragraph: what the model reads, and what it must say."""
+    for index in np.linspace(0, len(dataset) - 1, count).astype(int).tolist():
+        example = dataset[index]
+        label = "B follows A" if example["next_sentence_label"] == IS_NEXT else "B is random"
+        parts = {"reads": tokenizer.decode(example["input_ids"]), "answers": ", ".join(_answers(example, tokenizer))}
+        lines = [f"example {index:,}: {label}"]
+        for name, text in parts.items():
+            indent = {"initial_indent": f"  {name:<8} ", "subsequent_indent": " " * 11}
+            lines.append(textwrap.fill(text, 110, **indent, break_long_words=False, break_on_hyphens=False))
+        yield "\n".join(lines)
+
+
+def _answers(example: dict, tokenizer: BertTokenizer) -> Iterator[str]:
+    """For every labelled token, what stands in its place and what it was."""
+    labelled = np.flatnonzero(example["labels"] != IGNORE_INDEX)
+    seen = tokenizer.convert_ids_to_tokens(example["input_ids"][labelled])
+    meant = tokenizer.convert_ids_to_tokens(example["labels"][labelled])
+    for token, original in zip(seen, meant, strict=True):
+        yield f"{original} (kept)" if token == original else f"{token} → {original}"

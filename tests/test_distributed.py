@@ -1,0 +1,184 @@
+"""Several processes share a batch: the same losses as one process alone, and one of them writes (gloo, loopback)."""
+
+import itertools
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from training_runs import build_trainer, in_children, last_state, same
+
+from minibert.training.checkpointing import checkpoints
+from minibert.training.distributed import Processes
+from minibert.training.metrics_log import METRICS_FILE, read_metrics
+
+
+def in_processes(function, *args, count=2):
+    """`function(rank, *args)` in `count` processes, with what `torchrun` tells them in their environment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {
+        "WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    ranks = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+    codes = in_children([(function, (rank, *args), ranks[rank]) for rank in range(count)])
+    assert codes == [0] * count
+
+
+# --- what the processes do together
+
+
+def test_one_process_needs_no_others():
+    alone = Processes.join()
+    assert (alone.rank, alone.count, alone.is_first) == (0, 1, True)
+    assert alone.mean(2.5).item() == 2.5 and alone.of_first(3.5) == 3.5 and alone.gather("x") == ["x"]
+    alone.wait()
+    model = nn.Linear(1, 1)
+    assert alone.wrap(model) is model
+
+
+def test_mean_is_no_view_of_its_argument():
+    value = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    mean = Processes.join().mean(value)
+    mean += 1
+    assert value.item() == 1 and not mean.requires_grad
+
+
+def work_together(rank, folder):
+    processes = Processes.join()
+    assert (processes.rank, processes.count, processes.is_first) == (rank, 2, rank == 0)
+    value = torch.tensor(1.5 + rank)
+    assert processes.mean(value).item() == 2.0 and value.item() == 1.5 + rank
+    assert processes.mean(rank).item() == 0.5
+    assert processes.of_first(10.0 + rank) == 10.0
+    assert processes.gather({"rank": rank}) == [{"rank": 0}, {"rank": 1}]
+    model = nn.Linear(1, 1)
+    torch.nn.init.constant_(model.weight, float(rank))  # a model of its own ...
+    wrapped = processes.wrap(model)
+    assert model.weight.item() == 0  # ... until it is that of the first
+    wrapped(torch.tensor([[1.0 + 2 * rank]])).sum().backward()
+    assert model.weight.grad.item() == 2  # the mean of 1 and 3
+    if rank == 0:
+        Path(folder, "before").touch()
+    processes.wait()
+    assert Path(folder, "before").exists()
+
+
+def test_what_two_processes_do_together(tmp_path):
+    in_processes(work_together, tmp_path)
+
+
+# --- the same global batch, however it is divided
+
+
+def train_rank(rank, folder, arguments):
+    trainer = build_trainer(folder, **arguments)
+    trainer.train()
+    parameters = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+    assert all(torch.equal(parameters, other) for other in trainer.processes.gather(parameters))
+
+
+def losses(folder):
+    rows = read_metrics(folder / METRICS_FILE)
+    assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))  # every step once
+    return {name: [row[name] for row in rows] for name in ("loss", "mlm_loss", "nsp_loss")}
+
+
+def run_divided(folder, per_device, accumulation=1, count=1, **arguments):
+    arguments = {
+        "dropout": 0.0,
+        "max_steps": 34,
+        "per_device_train_batch_size": per_device,
+        "gradient_accumulation_steps": accumulation,
+    } | arguments
+    if count == 1:
+        build_trainer(folder, **arguments).train()
+    else:
+        in_processes(train_rank, folder, arguments, count=count)
+    return losses(folder)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The losses of one process with a single large batch, by the batch's size."""
+    return {size: run_divided(tmp_path_factory.mktemp(f"batch of {size}"), size) for size in (8, 9)}
+
+
+def test_the_last_step_of_an_epoch_is_ragged():
+    """So that the tests below are about unequal shares, too: some processes and micro-batches get one example more."""
+    n_examples = len(build_trainer("run").train_dataset)
+    assert n_examples % 8 and n_examples % 9 and 2 * n_examples < 34 * 8
+
+
+@pytest.mark.parametrize(
+    ("per_device", "accumulation", "count"),
+    [(2, 4, 1), (3, 3, 1), (4, 1, 2), (2, 2, 2)],
+    ids=["4 micro-batches", "3 micro-batches", "2 processes", "2 processes with 2 micro-batches"],
+)
+def test_the_same_global_batch_gives_the_same_losses(alone, tmp_path, per_device, accumulation, count):
+    divided = run_divided(tmp_path, per_device, accumulation, count)
+    expected = alone[per_device * accumulation * count]
+    assert len(divided["loss"]) == 34
+    for name, values in expected.items():
+        worst = max(abs(a - b) for a, b in zip(divided[name], values, strict=True))
+        assert worst <= 1e-5, f"{name}: {worst}"
+    assert max(expected["loss"]) - min(expected["loss"]) > 0.1  # it does learn
+
+
+def test_only_the_mean_over_all_labels_does_that(alone, tmp_path, monkeypatch):
+    """Micro-batches have different numbers of labels: the mean of their means is another number."""
+    monkeypatch.setattr("minibert.training.trainer.Trainer._share_label_count", lambda *_: None)
+    divided = run_divided(tmp_path, 2, 4, max_steps=8)
+    assert max(abs(a - b) for a, b in zip(divided["loss"], alone[8]["loss"][:8], strict=True)) > 1e-4
+
+
+# --- who writes, and going on
+
+
+def train_apart(rank, folder, arguments, resume):
+    """Every process is given a folder of its own, to see who writes."""
+    own = folder if rank == 0 else f"{folder}-of-rank-{rank}"
+    trainer = build_trainer(own, **arguments)
+    trainer.train(resume_from_checkpoint=resume)
+    trainer.save_model(Path(own, "final"))
+
+
+def test_the_first_process_alone_writes_and_a_resume_is_bit_exact(tmp_path):
+    arguments = {"max_steps": 10, "save_steps": 4, "per_device_train_batch_size": 4}  # with dropout
+    in_processes(train_apart, tmp_path / "whole", arguments, None)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["whole"]
+    assert [path.name for path in checkpoints(tmp_path / "whole")] == ["checkpoint-4", "checkpoint-8", "checkpoint-10"]
+    assert (tmp_path / "whole" / "final" / "model.safetensors").is_file()
+    in_processes(train_apart, tmp_path / "rest", arguments, tmp_path / "whole" / "checkpoint-4")
+    assert same(last_state(tmp_path / "rest"), last_state(tmp_path / "whole"))
+    rows = (tmp_path / "rest" / METRICS_FILE).read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == list(range(5, 11))
+
+
+def press_ctrl_c_in_one(rank, folder):
+    trainer = build_trainer(folder, max_steps=50, save_strategy="no")
+    step = trainer._step
+    numbers = itertools.count(1)
+
+    def interrupted_step(*args):
+        if rank == 1 and next(numbers) == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(*args)
+
+    trainer._step = interrupted_step
+    with pytest.raises(KeyboardInterrupt, match="checkpoint-7"):
+        trainer.train()
+
+
+def test_ctrl_c_stops_all_at_the_same_step(tmp_path):
+    in_processes(press_ctrl_c_in_one, tmp_path)
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-7"]
+    assert len(last_state(tmp_path)["generators"]) == 2

@@ -1,0 +1,95 @@
+"""From text to a packed corpus: streamed, with its tokenizer beside it, and shown as the model sees it."""
+
+import re
+
+import pytest
+
+from minibert.pretraining.preparation import load_tokenizer, prepare, show_examples
+from minibert.text import packed, source
+from minibert.text.corpus import CorpusError
+from minibert.text.dataset import PretrainingDataset
+from minibert.text.packed import PackedCorpus
+from minibert.text.tokenizer import BertTokenizer
+
+WORDS = [f"{a}{b}" for a in "bdfgk" for b in "aeiou"]
+
+
+def known_words():
+    return BertTokenizer({token: i for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])})
+
+
+class Document(list):
+    """A document that counts how many of its kind there are at a time."""
+
+    alive = most_alive = 0
+
+    def __init__(self, sentences):
+        super().__init__(sentences)
+        Document.alive += 1
+        Document.most_alive = max(Document.most_alive, Document.alive)
+
+    def __del__(self):
+        Document.alive -= 1
+
+
+def test_text_is_streamed_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(packed, "BATCH_CHARACTERS", 140)  # ten documents
+    readings = []
+
+    def read_documents(paths):
+        readings.append(paths)
+        return (Document(["ba be bi.", "bo bu."]) for _ in range(1000))
+
+    monkeypatch.setattr(source, "read_documents", read_documents)
+    corpus, _ = prepare(["somewhere"], None, 300, tmp_path / "packed")
+    assert readings == [["somewhere"]] * 2  # for the vocabulary, and for the arrays
+    assert corpus.n_documents == 1000 and Document.most_alive <= 25
+
+
+def test_the_folder_is_complete(tmp_path):
+    (tmp_path / "corpus.txt").write_text("Ba be bi. Bo bu.\n\nDa de.")
+    corpus, tokenizer = prepare([tmp_path / "corpus.txt"], None, 300, tmp_path / "packed")
+    saved = load_tokenizer(tmp_path / "packed")
+    assert saved.get_vocab() == tokenizer.get_vocab() == load_tokenizer(tmp_path / "packed" / "vocab.txt").get_vocab()
+    assert saved.decode(PackedCorpus.open(tmp_path / "packed", saved).ids) == "ba be bi. bo bu. da de."
+    assert (corpus.n_documents, corpus.n_sentences) == (2, 3)
+
+
+def test_what_is_in_the_way_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(CorpusError, match="is no packed corpus"):
+        prepare([tmp_path / "nowhere.txt"], None, 300, tmp_path)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """200 documents of single words; the words of a document follow each other in `WORDS`."""
+    documents = [[WORDS[(start + i) % len(WORDS)] for i in range(12)] for start in range(200)]
+    corpus = PackedCorpus.from_documents(documents, known_words())
+    return PretrainingDataset(corpus, known_words(), max_length=16, seed=0)
+
+
+def test_examples_show_what_the_model_sees(dataset):
+    tokenizer = known_words()
+    paragraphs = list(show_examples(dataset, tokenizer, 40))
+    assert len(set(paragraphs)) == 40
+    labels = [paragraph.splitlines()[0].split(": ")[1] for paragraph in paragraphs]
+    assert set(labels) == {"B follows A", "B is random"}
+    for paragraph in paragraphs:
+        number, label, reads, answers = re.fullmatch(
+            r"example (\d+): (.*)\n  reads    (.*)\n  answers  (.*)", paragraph
+        ).groups()
+        example = dataset[int(number)]
+        assert label == ["B follows A", "B is random"][example["next_sentence_label"]]
+        assert tokenizer.convert_tokens_to_ids(reads.split()) == example["input_ids"].tolist()
+        # Whoever knows the answers can restore the text: put each in the place of what stands there.
+        labelled = [i for i, original in enumerate(example["labels"].tolist()) if original >= 0]
+        for position, answer in zip(labelled, answers.split(", "), strict=True):
+            original = tokenizer.convert_ids_to_tokens(int(example["labels"][position]))
+            seen = reads.split()[position]
+            assert answer == (f"{original} (kept)" if seen == original else f"{seen} → {original}")
+
+
+def test_no_example_more_than_asked_for(dataset):
+    assert len(list(show_examples(dataset, known_words(), 1))) == 1
+    assert not list(show_examples(dataset, known_words(), 0))

@@ -1,0 +1,164 @@
+"""`scripts/prepare.py`: a folder for `scripts/pretrain.py --data`, or one line that says what was wrong."""
+
+import random
+import re
+
+import pytest
+import script_runs
+
+from minibert.pretraining import job
+from minibert.text import source
+from minibert.text.packed import PackedCorpus
+from minibert.text.tokenizer import BertTokenizer
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    rng = random.Random(0)
+
+    def sentence():
+        return f"The {rng.choice(['cat', 'dog', 'bird'])} sees the {rng.choice(['fish', 'corn', 'grass'])} every day."
+
+    path = tmp_path_factory.mktemp("corpus") / "farm.txt"
+    path.write_text("\n\n".join("\n".join(sentence() for _ in range(8)) for _ in range(40)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(corpus):
+    """(how it ended, the folder it wrote) of a real run."""
+    folder = corpus.parent / "data"
+    arguments = ("--vocab-size", 300, "--output", folder, "--show", 2)
+    return script_runs.start("prepare", "--corpus", corpus, *arguments), folder
+
+
+def prepare(capsys, *arguments):
+    return script_runs.call(capsys, "prepare", *arguments)
+
+
+def pretrain(capsys, folder, *arguments):
+    return script_runs.call(capsys, "pretrain", "--minutes", 0.003, "--output-dir", folder, *arguments)
+
+
+# --- preparing
+
+
+def test_what_a_user_sees(prepared, corpus):
+    ending, folder = prepared
+    assert ending.code == 0 and not ending.err
+    topics = [line.split()[0] for line in ending.out.splitlines() if line and not line.startswith(" ")]
+    assert topics == ["corpus", "vocabulary", "tokens", "pairs", "example", "example", "written"]
+    assert f"{corpus}: 40 documents, 320 sentences, 2,240 words" in ending.out
+    assert re.search(r"pairs .*\d+ an epoch, \d\d% next and the rest random", ending.out)
+    assert len(re.findall(r"reads    \[CLS\] .*\[MASK\]", ending.out)) == 2
+    assert f"scripts/pretrain.py --data {folder}" in ending.out
+
+
+def test_what_lies_in_the_folder(prepared):
+    _, folder = prepared
+    tokenizer = BertTokenizer.from_pretrained(folder)
+    packed = PackedCorpus.open(folder, tokenizer)
+    assert (packed.n_documents, packed.n_sentences, packed.n_tokens) == (40, 320, 8 * 320)
+    assert re.fullmatch(r"the \w+ sees the \w+ every day\.", tokenizer.decode(packed.ids[:8]))
+    names = {"ids.bin", "sentence_starts.bin", "document_starts.bin", "manifest.json"}
+    assert {path.name for path in folder.iterdir()} == names | {"tokenizer.json", "tokenizer_config.json", "vocab.txt"}
+    assert {path.name for path in folder.parent.iterdir()} == {"farm.txt", "data"}
+
+
+def test_a_vocabulary_of_ones_own(capsys, corpus, prepared, tmp_path):
+    vocabulary = prepared[1] / "vocab.txt"
+    ending = prepare(capsys, "--corpus", corpus, "--tokenizer", vocabulary, "--output", tmp_path / "data")
+    assert ending.code == 0 and f"word pieces of {vocabulary}" in ending.out and "example" not in ending.out
+    assert (tmp_path / "data" / "ids.bin").read_bytes() == (prepared[1] / "ids.bin").read_bytes()
+
+
+def test_pythons_documentation_is_the_default(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "python_documentation", lambda: iter([["Print it.", "Return it."]] * 3))
+    ending = prepare(capsys, "--vocab-size", 300, "--output", tmp_path / "data")
+    assert ending.code == 0 and "Python's own documentation: 3 documents, 6 sentences, 12 words" in ending.out
+
+
+def test_labels_out_of_balance_are_warned_about(capsys, tmp_path):
+    (tmp_path / "lines.txt").write_text("\n\n".join(f"Alone in document {i}." for i in range(50)))
+    arguments = ("--corpus", tmp_path / "lines.txt", "--vocab-size", 300, "--output", tmp_path / "data")
+    ending = prepare(capsys, *arguments)
+    assert "0% next and the rest random" in ending.out and re.search("warning .*100% .*random", ending.out)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"", "no sentence"), (b"\xff\xfe", "line 1: not UTF-8"), (b"\n \n", "no sentence")],
+    ids=["missing", "empty", "binary", "blank"],
+)
+def test_bad_corpus(capsys, prepared, tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "corpus.txt").write_bytes(content)
+    arguments = ("--corpus", tmp_path / "corpus.txt", "--tokenizer", prepared[1], "--output", tmp_path / "data")
+    assert message in prepare(capsys, *arguments).only_error
+    assert not (tmp_path / "data").exists()
+
+
+def test_bad_arguments(capsys, corpus, prepared, tmp_path):
+    given = ("--corpus", corpus, "--output", tmp_path / "data")
+    assert "vocab_size 3 is too small" in prepare(capsys, *given, "--vocab-size", 3).only_error
+    assert "nowhere" in prepare(capsys, *given, "--tokenizer", tmp_path / "nowhere").only_error
+    assert "is no packed corpus" in prepare(capsys, "--corpus", corpus, "--output", corpus.parent).only_error
+    ending = prepare(capsys, *given, "--tokenizer", prepared[1], "--vocab-size", 400)
+    assert ending.code == 2 and "not allowed with" in ending.err
+
+
+# --- training from the folder
+
+
+def test_training_from_the_folder_is_training_from_the_text(capsys, corpus, prepared, tmp_path):
+    data = pretrain(capsys, tmp_path / "a", "--data", prepared[1])
+    text = pretrain(capsys, tmp_path / "b", "--corpus", corpus, "--tokenizer", prepared[1])
+    assert data.code == text.code == 0, data.err + text.err
+    assert f"{prepared[1]}: 40 documents, 320 sentences, 2,560 tokens" in data.out
+    lines = [
+        [line for line in ending.out.splitlines() if line.startswith(("vocab", "pairs", "before"))]
+        for ending in (data, text)
+    ]
+    assert lines[0] == lines[1] and len(lines[0]) == 3
+    assert len(re.findall(r"fill .*\[MASK\].*→", data.out)) == 5
+    assert (tmp_path / "a" / "vocab.txt").read_bytes() == (prepared[1] / "vocab.txt").read_bytes()
+
+
+def test_of_a_large_corpus_a_smaller_share_is_held_out(capsys, prepared, tmp_path, monkeypatch):
+    def held_out_documents():
+        kept = []
+        monkeypatch.setattr(job, "initialise_from_corpus", lambda model, train: kept.append(train.n_documents))
+        pretrain(capsys, tmp_path / "run", "--data", prepared[1])
+        return 40 - kept[0]
+
+    assert held_out_documents() == 2  # one of 20
+    monkeypatch.setattr(job, "HELD_OUT_TOKENS", 64)  # as many as a document has
+    assert held_out_documents() == 1
+
+
+def test_going_on_from_a_model_with_the_folder(capsys, prepared, tmp_path):
+    pretrain(capsys, tmp_path / "a", "--data", prepared[1])
+    ending = pretrain(capsys, tmp_path / "b", "--data", prepared[1], "--model", tmp_path / "a")
+    assert ending.code == 0 and f"word pieces of {tmp_path / 'a'}" in ending.out
+
+
+def test_data_and_corpus_are_too_much(capsys, corpus, prepared, tmp_path):
+    error = pretrain(capsys, tmp_path / "run", "--data", prepared[1], "--corpus", corpus).only_error
+    assert "--data and --corpus" in error
+
+
+def test_data_of_another_vocabulary_are_refused(capsys, corpus, prepared, tmp_path):
+    other = prepare(capsys, "--corpus", corpus, "--vocab-size", 60, "--output", tmp_path / "other")
+    assert other.code == 0
+    error = pretrain(capsys, tmp_path / "run", "--data", prepared[1], "--tokenizer", tmp_path / "other").only_error
+    assert str(prepared[1]) in error and "another vocabulary" in error
+
+
+def test_data_that_are_none(capsys, corpus, prepared, tmp_path):
+    for folder in (tmp_path / "nowhere", corpus.parent):
+        assert "no manifest.json there" in pretrain(capsys, tmp_path / "run", "--data", folder).only_error
+    (tmp_path / "data").mkdir()
+    for file in prepared[1].iterdir():
+        if "token" not in file.name and file.name != "vocab.txt":
+            (tmp_path / "data" / file.name).write_bytes(file.read_bytes())
+    assert "found neither tokenizer.json" in pretrain(capsys, tmp_path / "run", "--data", tmp_path / "data").only_error

@@ -1,0 +1,131 @@
+"""A run that goes on from a checkpoint ends, bit for bit, as the one that was never interrupted."""
+
+import json
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from training_runs import RecordingCollator, build_trainer, last_state, same, steps_of
+
+from minibert.training.checkpointing import STATE_FILE, ResumeError, checkpoints
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The folder of a run of 16 steps that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    build_trainer(folder).train()
+    return folder
+
+
+# --- from every checkpoint
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"warmup_steps": 5, "lr_scheduler_type": "cosine", "weight_decay": 0.1},
+        {"max_steps": -1, "num_train_epochs": 2.5, "save_steps": 8},
+        {"max_steps": -1, "num_train_epochs": 3, "save_strategy": "epoch"},
+        {"gradient_accumulation_steps": 3, "per_device_train_batch_size": 3},
+        {"group_by_length": True},
+        {"logging_steps": 3, "save_steps": 5},  # the losses since the last log are part of the state
+    ],
+    ids=["steps", "epochs", "epoch ends", "accumulation", "group_by_length", "log between saves"],
+)
+def test_resume_is_bit_exact_from_every_checkpoint(tmp_path, arguments):
+    whole = RecordingCollator()
+    build_trainer(tmp_path / "whole", collator=whole, **arguments).train()
+    saved = checkpoints(tmp_path / "whole")
+    assert len(saved) >= 3
+    end, steps = last_state(tmp_path / "whole"), steps_of(tmp_path / "whole")
+    lines = (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()
+    for number, checkpoint in enumerate(saved[:-1]):
+        rest, folder = RecordingCollator(), tmp_path / str(number)
+        build_trainer(folder, collator=rest, **arguments).train(resume_from_checkpoint=checkpoint)
+        assert same(last_state(folder), end), checkpoint
+        assert 0 < len(rest.seen) < len(whole.seen)
+        assert same(rest.seen, whole.seen[-len(rest.seen) :])  # order, pairs and masks
+        done = int(checkpoint.name.split("-")[1])
+        assert steps_of(folder) == [step for step in steps if step > done]
+        logged = (folder / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["loss"] for line in logged] == [
+            row["loss"] for row in map(json.loads, lines) if row["step"] > done
+        ]
+
+
+def test_dropout_takes_part(undisturbed, tmp_path):
+    """Without its generator's state the tests above would fail: another state gives other weights."""
+    trainer = build_trainer(tmp_path)
+    checkpoint = tmp_path / "checkpoint-4"
+    checkpoint.mkdir()
+    state = torch.load(undisturbed / "checkpoint-4" / STATE_FILE, weights_only=True)
+    state["generators"] = [torch.Generator().manual_seed(3).get_state()]
+    torch.save(state, checkpoint / STATE_FILE)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    assert not same(last_state(tmp_path)["model"], last_state(undisturbed)["model"])
+
+
+def test_true_means_the_last_checkpoint(undisturbed, tmp_path):
+    build_trainer(tmp_path, save_steps=7).train(resume_from_checkpoint=undisturbed / "checkpoint-8")
+    assert [folder.name for folder in checkpoints(tmp_path)] == ["checkpoint-14", "checkpoint-16"]
+    collator = RecordingCollator()
+    build_trainer(tmp_path, max_steps=20, collator=collator).train(resume_from_checkpoint=True)
+    assert len(collator.seen) == 4
+    assert steps_of(tmp_path) == list(range(9, 21))
+
+
+def test_a_run_that_is_over_stays_over(undisturbed, tmp_path):
+    before = last_state(undisturbed)
+    trainer = build_trainer(tmp_path, collator=None)
+    trainer.train(resume_from_checkpoint=undisturbed / "checkpoint-16")
+    assert trainer.clock.step == 16 and not checkpoints(tmp_path)
+    assert same(trainer.model.state_dict(), before["model"])
+
+
+def test_true_without_a_checkpoint(tmp_path):
+    with pytest.raises(ResumeError, match=r"no checkpoint there to resume from"):
+        build_trainer(tmp_path).train(resume_from_checkpoint=True)
+
+
+def test_another_number_of_processes(undisturbed, tmp_path):
+    trainer = build_trainer(tmp_path)
+    trainer.processes = SimpleNamespace(rank=0, count=2, is_first=True, device=torch.device("cpu"))
+    with pytest.raises(ResumeError, match="written by 1 processes, resumed by 2"):
+        trainer._resume(undisturbed / "checkpoint-4")
+
+
+# --- minutes
+
+
+def test_minutes_that_are_spent_stay_spent(tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=50.0)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+
+    class Slow(RecordingCollator):
+        """Every batch takes a second."""
+
+        def __call__(self, examples):
+            clock.now += 1
+            if len(self.seen) == self.dies_after:
+                raise ZeroDivisionError
+            return super().__call__(examples)
+
+    def train(dies_after=None, **how):
+        collator = Slow()
+        collator.dies_after = dies_after
+        trainer = build_trainer(tmp_path, collator=collator, max_minutes=0.5, save_steps=8, learning_rate=0.3)
+        try:
+            trainer.train(**how)
+        except ZeroDivisionError:
+            assert dies_after is not None
+        return len(collator.seen)
+
+    assert train(dies_after=11) == 11  # the last checkpoint: after 8 of 30 seconds
+    clock.now += 1000
+    assert train(resume_from_checkpoint=True) == 22
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["seconds"] for row in rows] == list(range(1, 31))
+    # What is logged is the rate of the step that comes next: it has decayed when the time is up.
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.3 * (1 - s / 30) for s in range(30)])
