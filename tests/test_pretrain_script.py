@@ -60,6 +60,16 @@ def test_what_a_user_sees(trained, corpus):
     assert "Warning" not in ending.err
 
 
+def test_two_processes_talk_and_write_once(corpus, tmp_path):
+    arguments = ("--vocab-size", 300, "--minutes", 0.03, "--output-dir", tmp_path)
+    ending = script_runs.start("pretrain", "--corpus", corpus, *arguments, processes=2)
+    assert ending.code == 0, ending.err
+    topics = [line.split()[0] for line in ending.out.splitlines()]
+    assert topics == ["corpus", "vocabulary", "model", "pairs", "before", "after", "written", *["fill"] * 5]
+    _, info = transformers.BertForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+
+
 def test_what_lies_in_the_folder(trained):
     _, folder = trained
     picture = matplotlib.image.imread(folder / "loss.png")

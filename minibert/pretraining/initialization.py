@@ -21,7 +21,7 @@ POSITION_DIMS = 32  # of the hidden dimensions: the first ones hold positions, t
 SHORTEST_PERIOD, LONGEST_PERIOD = 2.5, 256.0  # of the sinusoids, in positions
 NEIGHBOUR_SCORE = 8.0  # how much higher than a far token the neighbour that a head looks at scores
 WINDOW = 3  # tokens on either side that count as company
-MOST_COUNTED_TOKENS = 5_000_000  # so many tell the counts of a larger corpus well enough
+MOST_COUNTED_TOKENS = 2_000_000  # so many tell the counts of a larger corpus well enough
 
 
 @torch.no_grad()
@@ -57,7 +57,7 @@ def log_frequencies(ids: Tensor, vocab_size: int) -> Tensor:
 def company_vectors(ids: Tensor, vocab_size: int, dims: int) -> Tensor:
     """Word vectors (V, dims) of mean square 1 in which words that keep the same company are close.
 
-    Those of words without company are nearly zero, and so are the last dimensions when there are fewer words than dimensions.
+    Those of words without company are nearly zero; with fewer words than dimensions, so are the last dimensions.
 
     They are the largest singular vectors of the positive pointwise mutual information between words within
     `WINDOW` tokens of each other (Levy & Goldberg 2014, which is what skip-gram approximates).

@@ -157,7 +157,7 @@ class Trainer:
         if _is_time(args.save_strategy, args.save_steps, clock.step, epoch_ends) or at_end or interrupted:
             folder = self._save(metrics)
         if interrupted:
-            raise KeyboardInterrupt(f"saved {folder}; go on from there with resume_from_checkpoint=True")
+            raise KeyboardInterrupt(f"saved {folder}; go on with resume_from_checkpoint=True (a script: --resume)")
 
     def evaluate(self, eval_dataset: Dataset | None = None) -> dict[str, float]:
         """The mean loss, and what `compute_metrics` makes of the predictions; all names begin with "eval_"."""

@@ -1,0 +1,90 @@
+"""`scripts/benchmark.py`: what it counts, how it times, and that it runs."""
+
+import importlib
+import importlib.util
+import re
+
+import pytest
+import torch
+from script_runs import ROOT, start
+from torch.utils.flop_counter import FlopCounterMode
+
+from minibert import BertConfig, BertForPreTraining
+from minibert.labels import IGNORE_INDEX
+
+TINY = ("--layers", 1, "--hidden", 32, "--vocab-size", 100, "--batch", 2, "--length", 16, "--rounds", 1)
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """Imports one of the script's modules."""
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
+
+
+def test_the_operations_counted_are_those_of_our_step(benchmarks):
+    config = BertConfig(
+        vocab_size=97,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=56,
+        attn_implementation="eager",
+    )
+    lengths = torch.tensor([11, 7, 11, 4])
+    mask = torch.arange(11) < lengths[:, None]
+    ids = torch.randint(97, (4, 11))
+    labelled = mask & (torch.rand(4, 11) < 0.5)
+    with FlopCounterMode(display=False) as counter:
+        BertForPreTraining(config)(
+            ids,
+            mask,
+            labels=ids.masked_fill(~labelled, IGNORE_INDEX),
+            next_sentence_label=torch.tensor([0, 1, 1, 0]),
+            labelled_logits_only=True,
+        ).loss.backward()
+    counted = benchmarks("flops").pretraining_flops(config, lengths.tolist(), int(labelled.sum()))
+    assert counted == counter.get_total_flops()
+
+
+def test_contestants_take_turns(benchmarks):
+    timing, calls = benchmarks("timing"), []
+    steps = {name: (lambda batch, name=name: calls.append(name)) for name in "ab"}
+    speeds = timing.speeds_in_turn(steps, [1, 2], 3, 0.0, torch.device("cpu"))
+    assert "".join(calls) == "aabb" + "ab" * 3  # two steps each to warm up, then one a round
+    assert all(len(rounds) == 3 and min(rounds) > 0 for rounds in speeds.values())
+
+
+def test_rounds_are_compared_with_themselves(benchmarks):
+    speeds = {"a": [2.0, 30.0, 4.0], "b": [1.0, 10.0, 4.0]}
+    assert benchmarks("timing").median_ratio(speeds, "a", "b") == 2.0
+
+
+def test_train_prints_speeds_shares_memory_and_ratios():
+    ending = start("benchmark", "train", *TINY, "--seconds", 0.01)
+    assert ending.code == 0, ending
+    for library in ("minibert", "transformers"):
+        for precision in ("bf16", "fp32"):
+            row = re.search(rf"^{library} {precision} +([\d,]+) +\d+% +([\d,]+) MiB$", ending.out, re.MULTILINE)
+            assert row and all(float(number.replace(",", "")) > 0 for number in row.groups()), ending
+    assert re.search(r"^matmul peak: [\d,]+ GFLOP/s in fp32, [\d,]+ GFLOP/s in bf16$", ending.out, re.MULTILINE)
+    ratios = re.findall(
+        r"^(\S+ \S+ / \S+ \S+): [\d.]+ times the speed, [\d.]+ of the memory$", ending.out, re.MULTILINE
+    )
+    assert ratios == [
+        "minibert bf16 / transformers fp32",
+        "minibert fp32 / transformers fp32",
+        "minibert bf16 / transformers bf16",
+    ]
+
+
+def test_trainers_are_compared_or_what_is_missing_is_said():
+    ending = start("benchmark", "train", *TINY, "--trainer", "--steps", 2)
+    if importlib.util.find_spec("accelerate"):
+        assert ending.code == 0 and re.search(r"/ transformers fp32: [\d.]+ times the speed$", ending.out, re.MULTILINE)
+    else:
+        assert "pip install 'minibert[bench]'" in ending.only_error
+
+
+def test_a_size_that_cannot_be_is_one_line():
+    assert "--batch must be at least 1, got 0" in start("benchmark", "train", "--batch", 4, 0).only_error
