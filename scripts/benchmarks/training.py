@@ -36,7 +36,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         type=int,
         nargs="+",
         default=[32],
-        help="sequences in a batch; of several sizes each is measured (32)",
+        help="sequences in a batch; each of several is measured (32)",
     )
     parser.add_argument("--length", type=int, default=128, help="tokens in a sequence (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
