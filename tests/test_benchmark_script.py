@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from script_runs import ROOT, start
+from script_runs import ROOT, call, start
 from torch.utils.flop_counter import FlopCounterMode
 
 from minibert import BertConfig, BertForPreTraining
@@ -78,13 +78,13 @@ def test_train_prints_speeds_shares_memory_and_ratios():
     ]
 
 
-def test_trainers_are_compared_or_what_is_missing_is_said():
-    ending = start("benchmark", "train", *TINY, "--trainer", "--steps", 2)
+def test_trainers_are_compared_or_what_is_missing_is_said(benchmarks, capsys):
+    ending = call(capsys, "benchmark", "train", *TINY, "--trainer", "--steps", 2)
     if importlib.util.find_spec("accelerate"):
         assert ending.code == 0 and re.search(r"/ transformers fp32: [\d.]+ times the speed$", ending.out, re.MULTILINE)
     else:
         assert "pip install 'minibert[bench]'" in ending.only_error
 
 
-def test_a_size_that_cannot_be_is_one_line():
-    assert "--batch must be at least 1, got 0" in start("benchmark", "train", "--batch", 4, 0).only_error
+def test_a_size_that_cannot_be_is_one_line(benchmarks, capsys):
+    assert "--batch must be at least 1, got 0" in call(capsys, "benchmark", "train", "--batch", 4, 0).only_error

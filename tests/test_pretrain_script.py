@@ -108,8 +108,10 @@ def test_with_a_vocabulary_of_ones_own(capsys, corpus, trained, tmp_path, form):
     assert ending.code == 0, ending.err
     assert f"word pieces of {vocabulary}" in ending.out
     assert (tmp_path / "vocab.txt").read_bytes() == (trained[1] / "vocab.txt").read_bytes()
+    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert 0 < max(rates) <= 5e-5  # gently, or it forgets what it knows
 
-
+    ending = pretrain(capsys, tmp_path, "--corpus", corpus, "--model", trained[1], "--minutes", 0.03)
 def test_going_on_from_a_model(capsys, corpus, trained, tmp_path):
     ending = pretrain(capsys, tmp_path, "--corpus", corpus, "--model", trained[1])
     assert ending.code == 0, ending.err
@@ -117,6 +119,8 @@ def test_going_on_from_a_model(capsys, corpus, trained, tmp_path):
     (after,) = re.findall(r"after .*loss (\d\.\d\d)", trained[0].out)
     assert before == after  # its first loss is the one that it had at the end
     assert (tmp_path / "vocab.txt").read_bytes() == (trained[1] / "vocab.txt").read_bytes()
+    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert 0 < max(rates) <= 5e-5  # gently, or it forgets what it knows
 
 
 def test_several_files_and_folders(capsys, tmp_path):
