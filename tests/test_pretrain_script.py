@@ -108,12 +108,10 @@ def test_with_a_vocabulary_of_ones_own(capsys, corpus, trained, tmp_path, form):
     assert ending.code == 0, ending.err
     assert f"word pieces of {vocabulary}" in ending.out
     assert (tmp_path / "vocab.txt").read_bytes() == (trained[1] / "vocab.txt").read_bytes()
-    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert 0 < max(rates) <= 5e-5  # gently, or it forgets what it knows
 
-    ending = pretrain(capsys, tmp_path, "--corpus", corpus, "--model", trained[1], "--minutes", 0.03)
+
 def test_going_on_from_a_model(capsys, corpus, trained, tmp_path):
-    ending = pretrain(capsys, tmp_path, "--corpus", corpus, "--model", trained[1])
+    ending = pretrain(capsys, tmp_path, "--corpus", corpus, "--model", trained[1], "--minutes", 0.03)
     assert ending.code == 0, ending.err
     (before,) = re.findall(r"before .*loss (\d\.\d\d)", ending.out)
     (after,) = re.findall(r"after .*loss (\d\.\d\d)", trained[0].out)
