@@ -157,6 +157,7 @@ def test_same_seed_same_bits(tmp_path):
     ],
 )
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@pytest.mark.filterwarnings("ignore:warmup_steps is 40")
 def test_learning_rate_of_every_step(tmp_path, steps, schedule, arguments, warmup):
     train(tmp_path, max_steps=23, lr_scheduler_type=schedule, **arguments)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.05)
