@@ -253,7 +253,10 @@ def _as_dtype(dtype: torch.dtype | str) -> torch.dtype | None:
 
 
 def _mismatch_message(mismatched: list[tuple[str, tuple, tuple]], path: Path) -> str:
-    rows = [f"  {key}: the file has {found}, the model {expected}" for key, found, expected in mismatched]
+    shown = mismatched[:3]
+    rows = [f"  {key}: the file has {found}, the model {expected}" for key, found, expected in shown]
+    if len(mismatched) > len(shown):
+        rows.append(f"  and {len(mismatched) - len(shown)} more")
     advice = "If a head of another size is meant, pass ignore_mismatched_sizes=True to draw it anew."
     return "\n".join([f"{path}: tensors of another shape than the config's:", *rows, advice])
 

@@ -8,7 +8,7 @@ from minibert.cli import run
 
 def main() -> None:
     if importlib.util.find_spec("transformers") is None:
-        raise ValueError("the reference, transformers, is not installed: pip install 'minibert[bench]'")
+        raise ValueError("the reference, transformers, is not installed: pip install -e '.[bench]'")
     from benchmarks import training
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -54,7 +54,7 @@ def load_pair(name: str, attention: str) -> tuple[minibert.BertModel, torch.nn.M
     try:
         import transformers
     except ImportError as error:
-        raise ValueError("the reference, transformers, is not installed: pip install 'minibert[test]'") from error
+        raise ValueError("the reference, transformers, is not installed: pip install -e '.[test]'") from error
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("minibert").setLevel(logging.ERROR)  # what is missing is refused below, the rest plays no role

@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument("--data", metavar="FOLDER", help="instead of a corpus: what scripts/prepare.py made of one")
     parser.add_argument("--tokenizer", metavar="PATH", help="use this vocabulary: a folder or a vocab.txt")
     parser.add_argument("--model", metavar="NAME", help="go on pretraining this checkpoint: a folder or a hub name")
-    parser.add_argument("--preset", choices=PRESETS, default=defaults.preset, help="size and recipe (%(default)s)")
+    parser.add_argument(
+        "--preset", choices=PRESETS, default=defaults.preset, help="size (of a new model) and recipe (%(default)s)"
+    )
     parser.add_argument("--vocab-size", type=int, default=defaults.vocab_size, help="of a new vocabulary (%(default)s)")
     parser.add_argument("--minutes", type=float, default=defaults.minutes, help="of training (%(default)s)")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")

@@ -83,7 +83,7 @@ def test_trainers_are_compared_or_what_is_missing_is_said(benchmarks, capsys):
     if importlib.util.find_spec("accelerate"):
         assert ending.code == 0 and re.search(r"/ transformers fp32: [\d.]+ times the speed$", ending.out, re.MULTILINE)
     else:
-        assert "pip install 'minibert[bench]'" in ending.only_error
+        assert "pip install -e '.[bench]'" in ending.only_error
 
 
 def test_a_size_that_cannot_be_is_one_line(benchmarks, capsys):

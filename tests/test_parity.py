@@ -251,7 +251,7 @@ def test_bad_input_is_one_line(folder: Path, tmp_path: Path, parity, monkeypatch
         assert expected in one_line(err)
     monkeypatch.setitem(sys.modules, "transformers", None)
     code, _, err = parity("--model", folder)
-    assert code == 2 and "pip install 'minibert[test]'" in one_line(err)
+    assert code == 2 and "pip install -e '.[test]'" in one_line(err)
 
 
 def test_broken_checkpoints_are_one_line(folder: Path, parity):

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 
 import matplotlib.image
 import pytest
@@ -198,6 +199,27 @@ def test_vocabulary_larger_than_the_models(capsys, corpus, trained, tmp_path):
     assert re.search(
         rf"--tokenizer has {1000 + size} .* only {size}\b", pretrain(capsys, tmp_path, *arguments).only_error
     )
+
+
+def test_another_vocabulary_than_the_models(capsys, corpus, trained, tmp_path):
+    pieces = (trained[1] / "vocab.txt").read_text().splitlines()
+    (tmp_path / "vocab.txt").write_text("\n".join([*pieces[:-2], pieces[-1], pieces[-2]]))
+    arguments = ("--corpus", corpus, "--model", trained[1], "--tokenizer", tmp_path / "vocab.txt")
+    assert "another vocabulary than --model" in pretrain(capsys, tmp_path / "run", *arguments).only_error
+
+
+def test_nothing_to_resume(capsys, corpus, tmp_path):
+    error = pretrain(capsys, tmp_path / "run", "--corpus", corpus, "--resume").only_error
+    assert "no checkpoint to go on from" in error and str(tmp_path / "run") in error
+
+
+def test_resuming_says_from_where(capsys, corpus, trained, tmp_path):
+    shutil.copytree(trained[1], tmp_path / "run")
+    arguments = ("--corpus", corpus, "--vocab-size", 300, "--resume")
+    ending = pretrain(capsys, tmp_path / "run", *arguments)
+    assert ending.code == 0, ending.err
+    assert re.search(r"^resuming +from .*checkpoint-\d+$", ending.out, re.MULTILINE)
+    assert "before" not in ending.out  # the model has not been loaded where that would be measured
 
 
 @pytest.mark.parametrize("option", ["--model", "--tokenizer"])

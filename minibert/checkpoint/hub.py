@@ -90,8 +90,8 @@ def _download(name: str, file: str, where: dict) -> Path | None:
         if try_to_load_from_cache(name, "config.json", **cache) is not None:
             return None
         raise CheckpointError(
-            f"{name!r} is not a folder here, {file} is not in the hub cache, and the hub was not asked or cannot"
-            " be reached; go online once, or pass a folder"
+            f"{name!r} is not a folder here, {file} is not in the hub cache, and the hub cannot be reached or may not"
+            " be asked (HF_HUB_OFFLINE, local_files_only); go online once, or pass a folder"
         ) from error
     except EntryNotFoundError:
         return None

@@ -19,9 +19,10 @@ from minibert.pretraining.preparation import load_tokenizer, prepare, say, say_p
 from minibert.pretraining.presets import PRESETS, Preset, has_fast_bf16
 from minibert.tasks import BertForPreTraining
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
-from minibert.text.packed import PackedCorpus
+from minibert.text.packed import PackedCorpus, vocabulary_hash
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.arguments import TrainingArguments
+from minibert.training.checkpointing import ResumeError, checkpoints
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE
 from minibert.training.plots import plot_losses
@@ -70,6 +71,8 @@ def pretrain(options: PretrainingOptions) -> None:
         raise ValueError(f"--minutes must be above 0, got {options.minutes}")
     if options.data is not None and options.corpus is not None:
         raise ValueError("--data and --corpus are both text to train on: give one of them")
+    if options.resume and not checkpoints(options.output_dir):
+        raise ResumeError(f"--resume: no checkpoint to go on from in --output-dir {options.output_dir}")
     with _open_corpus(options) as (corpus, tokenizer):
         _pretrain(corpus, tokenizer, options, PRESETS[options.preset])
 
@@ -105,7 +108,10 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
         initialise_from_corpus(model, train)
 
     collator = PretrainingCollator(tokenizer.pad_token_id)
-    say("before", _describe(evaluate_pretraining(model, held_out_set, collator)))
+    if options.resume:
+        say("resuming", f"from {checkpoints(options.output_dir)[-1]}")
+    else:
+        say("before", _describe(evaluate_pretraining(model, held_out_set, collator)))
     _train(model, tokenizer, dataset, collator, options, preset)
     say("after", _describe(evaluate_pretraining(model, held_out_set, collator)))
 
@@ -139,6 +145,8 @@ def _model(tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset
             f"--tokenizer has {len(tokenizer)} word pieces, but the model of --model only {model.config.vocab_size};"
             " leave --tokenizer out to use the model's own"
         )
+    if options.model and options.tokenizer:
+        _check_same_vocabulary(tokenizer, options)
     config = model.config
     say(
         "model",
@@ -146,6 +154,15 @@ def _model(tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset
         f" {model.num_parameters() / 1e6:.1f} million parameters",
     )
     return model
+
+
+def _check_same_vocabulary(tokenizer: BertTokenizer, options: PretrainingOptions) -> None:
+    """A model knows tokens by their numbers: under another vocabulary, all it has learnt is about other words."""
+    if vocabulary_hash(tokenizer) != vocabulary_hash(load_tokenizer(options.model)):
+        raise ValueError(
+            f"--tokenizer {options.tokenizer} has another vocabulary than --model {options.model};"
+            " leave --tokenizer out to use the model's own"
+        )
 
 
 def _train(

@@ -60,12 +60,17 @@ def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any]:
             if damaged := archive.testzip():
                 raise ResumeError(f"the check sum of {damaged} in it is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state.pop("model"))
+        tensors = state.pop("model")
     except Exception as error:  # torch.load raises almost any type on a broken file
         reason = " ".join(str(error).split())[:300]
         raise ResumeError(
-            f"{path}: cannot go on from it ({reason}); use the model that it was written from, or if the file is"
-            " damaged, remove its folder to use the checkpoint before"
+            f"{path}: damaged ({reason}); remove its folder to go on from the checkpoint before"
+        ) from error
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ResumeError(
+            f"{path}: written from another model; go on with the model, and the text, that the run began with"
         ) from error
     return state
 

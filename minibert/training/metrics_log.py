@@ -74,7 +74,7 @@ def _open_events(folder: Path, resumed_at: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        logger.warning("no TensorBoard files, only %s; to get them: pip install 'minibert[tensorboard]'", METRICS_FILE)
+        logger.warning("no TensorBoard files, only %s; to get them: pip install tensorboard", METRICS_FILE)
         return None
     return SummaryWriter(str(folder), purge_step=resumed_at + 1)
 

@@ -17,7 +17,7 @@ from minibert.training.trainer import Trainer
 def compare_trainers(work: Workload, rounds: int, steps: int) -> Speeds:
     """Steps per second of whole runs, in turn: each as it comes, ours in bf16 where the machine has it."""
     if not transformers.utils.is_accelerate_available():
-        raise ValueError("transformers.Trainer needs accelerate: pip install 'minibert[bench]'")
+        raise ValueError("transformers.Trainer needs accelerate: pip install -e '.[bench]'")
     examples = work.examples(work.batch * min(steps, 20))
     our_name = f"minibert {'bf16' if has_fast_bf16() else 'fp32'}"
     runs = {our_name: _our_run, "transformers fp32": _their_run}
