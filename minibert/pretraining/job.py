@@ -104,7 +104,7 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
     dataset = PretrainingDataset(train, tokenizer, max_length, options.seed, masking_rate=preset.masking_rate)
     held_out_set = PretrainingDataset(held_out, tokenizer, max_length, options.seed)
     say_pairs(dataset.pairs)
-    if options.model is None:
+    if options.model is None and not options.resume:  # the checkpoint would take the place of what was counted
         initialise_from_corpus(model, train)
 
     collator = PretrainingCollator(tokenizer.pad_token_id)
