@@ -10,6 +10,8 @@ from torch import Tensor
 
 from minibert.labels import IGNORE_INDEX
 
+BLOCK = 2**19  # logits: 2 MB in fp32
+
 
 def cross_entropy(
     logits: Tensor, labels: Tensor, ignore_index: int = IGNORE_INDEX, label_count: float | None = None
@@ -23,7 +25,11 @@ def cross_entropy(
             averaged, the mean number of labels in them makes the average the mean over all labels.
     """
     _check_labels(labels, logits, ignore_index)
-    total = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction="sum")
+    # Logits over a vocabulary are much larger than a processor's cache. Some rows at a time, softmax and its gradient
+    # stay in it, and the memory of one block serves the next. A GPU would only have more to start.
+    rows = max(1, len(logits) if logits.is_cuda else BLOCK // logits.shape[1])
+    blocks = zip(logits.split(rows), labels.split(rows), strict=True)
+    total = sum(F.cross_entropy(x, y, ignore_index=ignore_index, reduction="sum") for x, y in blocks)
     if label_count is None:
         return total / (labels != ignore_index).sum().clamp(min=1)
     return total / label_count if label_count else total  # without any label the total is zero

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
-from minibert.losses import cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
+from minibert.losses import BLOCK, cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
 
 LOGITS = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LABELS = torch.tensor([0, IGNORE_INDEX, 4, 2, IGNORE_INDEX, 2])
@@ -33,6 +33,17 @@ def test_parts_of_a_batch_average_to_the_whole(labels):
     parts = [mlm_loss(LOGITS[half], labels[half], label_count=count) for half in (slice(0, 2), slice(2, 6))]
     torch.testing.assert_close(sum(parts) / 2, mlm_loss(LOGITS, labels))
     assert mlm_loss(LOGITS[:1], labels[1:2], label_count=0) == 0
+
+
+def test_many_blocks_of_rows_are_one_batch():
+    generator = torch.Generator().manual_seed(1)
+    ours = torch.randn(7, BLOCK // 2, generator=generator, requires_grad=True)  # two rows a block, and one left over
+    labels = torch.tensor([0, 3, IGNORE_INDEX, BLOCK // 2 - 1, 1, IGNORE_INDEX, 2])
+    theirs = ours.detach().clone().requires_grad_()
+    loss, expected = mlm_loss(ours, labels), F.cross_entropy(theirs, labels)
+    loss.backward(), expected.backward()
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("wrong", [5, -1, -101])
