@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from minibert.checkpoint.files import CheckpointError, read_json, write_text
-from minibert.checkpoint.hub import resolve_files
+from minibert.checkpoint.hub import resolve_first
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
@@ -29,6 +29,19 @@ _ENCODER_ONLY = {
     "position_embedding_type": "absolute",
     "pruned_heads": {},
 }
+
+
+# Far more than any BERT has. A config that says more is broken, or meant to take all of our memory and time.
+_LARGEST = {
+    "vocab_size": 10_000_000,
+    "hidden_size": 100_000,
+    "num_hidden_layers": 1_000,
+    "num_attention_heads": 10_000,
+    "intermediate_size": 1_000_000,
+    "max_position_embeddings": 1_000_000,
+    "type_vocab_size": 10_000,
+}
+_MOST_LABELS = 1_000_000
 
 
 @dataclass
@@ -121,7 +134,7 @@ class BertConfig:
             found = values.get(name)
             if found not in (None, expected):
                 raise CheckpointError(f"{source}: {name} is {found!r}, but minibert's BERT has only {expected!r}")
-        known = {f.name for f in fields(cls)}
+        known = {f.name for f in fields(cls) if f.metadata.get("saved", True)}
         saved = {name: value for name, value in values.items() if name in known}
         names_given = saved.get("id2label")
         if names_given or "id2label" in changes:
@@ -155,11 +168,9 @@ class BertConfig:
             "local_files_only": local_files_only,
             "token": token,
         }
-        files = resolve_files(name_or_folder, ["config.json"], **where)
-        files = files or resolve_files(name_or_folder, ["bert_config.json"], **where)
-        if not files:
+        path = resolve_first(name_or_folder, ["config.json", "bert_config.json"], **where)
+        if path is None:
             raise CheckpointError(f"{name_or_folder}: no config.json found; is this the folder of a checkpoint?")
-        path = next(iter(files.values()))
         return cls.from_dict(read_json(path), source=str(path), **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,11 +188,10 @@ class BertConfig:
         write_text(Path(folder) / "config.json", json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n")
 
     def _check_sizes(self) -> None:
-        sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-        for name in (*sizes, "max_position_embeddings", "type_vocab_size"):
+        for name, largest in _LARGEST.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive whole number, got {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
+                raise ValueError(f"{name} must be a positive whole number, at most {largest:,}, got {value!r}")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads"
@@ -220,8 +230,10 @@ class BertConfig:
         """Bring `num_labels`, `id2label` and `label2id` into agreement."""
         if self.id2label is None:
             self.num_labels = 2 if self.num_labels is None else self.num_labels
-            if not isinstance(self.num_labels, int) or self.num_labels < 1:
-                raise ValueError(f"num_labels must be a positive whole number, got {self.num_labels!r}")
+            if not isinstance(self.num_labels, int) or not 1 <= self.num_labels <= _MOST_LABELS:
+                raise ValueError(
+                    f"num_labels must be a positive whole number, at most {_MOST_LABELS:,}, got {self.num_labels!r}"
+                )
             self.id2label = {i: f"LABEL_{i}" for i in range(self.num_labels)}
         try:
             self.id2label = {int(i): str(label) for i, label in self.id2label.items()}  # JSON knows only string keys

@@ -1,6 +1,7 @@
 """`BertPreTrainedModel`: what all models share: initial weights, loading, saving, resizing, freezing."""
 
 import logging
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Self
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from minibert.checkpoint.files import CheckpointError, read_tensors, write_tensors
 from minibert.checkpoint.hub import resolve_weights
 from minibert.checkpoint.key_map import from_reference, to_reference
+from minibert.checkpoint.soundness import check_layers, check_weights, not_finite
 from minibert.config import BertConfig
+from minibert.skeleton import skeleton
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +97,7 @@ class BertPreTrainedModel(nn.Module):
         elif config_changes:
             raise ValueError(f"pass either config= or {', '.join(config_changes)}=, not both")
         path = resolve_weights(name_or_folder, **where)
-        with torch.device("meta"):  # the shapes alone: no memory is taken and nothing is initialised twice
+        with skeleton():  # no memory is taken and nothing is initialised twice
             model = cls(config, **arguments)
         info = model._load_tensors(read_tensors(path), path, _as_dtype(torch_dtype or dtype), ignore_mismatched_sizes)
         model.eval()
@@ -111,6 +114,8 @@ class BertPreTrainedModel(nn.Module):
         biases = [name for name in ("mlm_head.bias", "mlm_head.decoder.bias") if name in key_of]
         if len(biases) == 1:  # one stands for both: which one depends on the version that wrote the file
             key_of["mlm_head.bias"] = key_of["mlm_head.decoder.bias"] = key_of[biases[0]]
+        check_weights(tensors, key_of, path)
+        check_layers(key_of, self.config.num_hidden_layers, path)
         self._untie_if_file_is(tensors, key_of, path)
         missing, mismatched, loaded = [], [], {}
         for name, expected in self._saved_parameters().items():
@@ -120,9 +125,11 @@ class BertPreTrainedModel(nn.Module):
             elif tensors[key].shape != expected.shape:
                 mismatched.append((key, tuple(tensors[key].shape), tuple(expected.shape)))
             else:
-                loaded[name] = tensors[key].to(dtype)
+                loaded[name] = tensors[key].to(dtype).contiguous()
         if mismatched and not ignore_mismatched_sizes:
             raise CheckpointError(_mismatch_message(mismatched, path))
+        if spoiled := not_finite({to_reference(self._with_prefix(name)): x for name, x in loaded.items()}):
+            logger.warning("%s: not all numbers are finite (NaN, infinity) in %s", path, ", ".join(spoiled))
         self._assign(loaded, dtype)
         tied = {self._with_prefix(name) for name in self._tied_names()}
         unexpected += dict.fromkeys(key for name, key in key_of.items() if name not in tied)
@@ -133,7 +140,7 @@ class BertPreTrainedModel(nn.Module):
         twins = {"mlm_head.decoder.weight": "bert.embeddings.word.weight", "mlm_head.decoder.bias": "mlm_head.bias"}
         for name in self._tied_names():
             keys = [key_of[n] for n in (name, twins[name]) if n in key_of]
-            if len(keys) == 2 and not torch.equal(*(tensors[key] for key in keys)):
+            if len(keys) == 2 and not _equal(*(tensors[key] for key in keys)):
                 self.config.tie_word_embeddings = False
                 logger.warning("%s: %s and %s differ: loaded untied, although the config says tied", path, *keys)
                 return
@@ -141,6 +148,11 @@ class BertPreTrainedModel(nn.Module):
     def _assign(self, loaded: dict[str, Tensor], dtype: torch.dtype | None) -> None:
         """Make `loaded` the parameters (not copies of it); parameters without one are drawn."""
         like = next(iter(loaded.values()), torch.empty(0)).dtype if dtype is None else dtype
+        places = set()
+        for name, tensor in loaded.items():
+            if tensor.data_ptr() in places:  # one tensor of the file stands for two, which training will part
+                loaded[name] = tensor.clone()
+            places.add(tensor.data_ptr())
         for name, parameter in self._saved_parameters().items():
             if name not in loaded:
                 loaded[name] = torch.empty(parameter.shape, dtype=like)
@@ -229,6 +241,16 @@ class BertPreTrainedModel(nn.Module):
                 layer.requires_grad_(False)
         return self
 
+    def depth_below_head(self, parameter_name: str) -> int:
+        """How deep a parameter lies: 0 in head and pooler, 1 in the top layer, L in the lowest, L + 1 in embeddings.
+
+        The power of the learning rate's layer-wise decay (Sun et al. 2019, "How to Fine-Tune BERT").
+        """
+        depth = self.config.num_hidden_layers
+        if layer := re.search(r"\bencoder\.layer\.(\d+)\.", parameter_name):
+            return depth - int(layer[1])
+        return depth + 1 if "embeddings." in parameter_name else 0
+
     def gradient_checkpointing_enable(self) -> None:
         """Compute activations again in the backward pass instead of keeping them: less memory, more time."""
         self.encoder_model.encoder.gradient_checkpointing = True
@@ -250,6 +272,10 @@ def _as_dtype(dtype: torch.dtype | str) -> torch.dtype | None:
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ValueError(f"dtype must be 'auto', a floating-point torch.dtype or its name, got {dtype!r}")
     return found
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a, b.to(a.dtype))  # which may differ within a file
 
 
 def _mismatch_message(mismatched: list[tuple[str, tuple, tuple]], path: Path) -> str:

@@ -7,7 +7,12 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import transformers
+
 from minibert.text.tokenizer import BertTokenizer
+
+# Version 4 calls it so; its `BertTokenizer` is written in Python, and fails where the other one does not.
+ReferenceTokenizer = getattr(transformers, "BertTokenizerFast", transformers.BertTokenizer)
 
 TEXTS = [
     "The quick brown Fox jumps over the lazy dog, doesn't it? It isn't unaffable!",
@@ -37,6 +42,13 @@ HOSTILE = [
 PAIRS = list(zip(HOSTILE, reversed(HOSTILE), strict=True))
 
 _folder = tempfile.TemporaryDirectory()
+
+
+def reference_tokenizer(path: Path, lowercase: bool) -> transformers.PreTrainedTokenizerBase:
+    """The reference's tokenizer of a vocab.txt."""
+    name = "vocab_file" if transformers.__version__ < "5" else "vocab"
+    settings = {"do_lower_case": lowercase, "clean_up_tokenization_spaces": False}  # which was True in version 4
+    return ReferenceTokenizer(**{name: str(path)}, **settings)
 
 
 @cache

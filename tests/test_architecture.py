@@ -21,6 +21,7 @@ ORDER = (
     "embeddings",
     "attention",
     "encoder",
+    "skeleton",
     "pretrained",
     "model",
     "heads",
@@ -32,10 +33,13 @@ MODEL = {"layout", "inputs", "embeddings", "attention", "encoder", "pretrained",
 # What stands beside the model, and all that it may import (and itself).
 BESIDE = {
     "cli": set(),
+    "precision": set(),
+    "memory": set(),
     "text": {"labels", "checkpoint.hub", "checkpoint.files"},
-    "training": {"labels", "text", "checkpoint.hub", "checkpoint.files"},
-    "inference": {*ORDER, "text"},
-    "pretraining": {*ORDER, "text", "training", "inference"},
+    "training": {"labels", "text", "checkpoint.hub", "checkpoint.files", "memory"},
+    "inference": {*ORDER, "text", "precision"},
+    "pretraining": {*ORDER, "text", "training", "inference", "precision"},
+    "finetuning": {*ORDER, "text", "training", "inference", "pretraining", "precision"},
 }
 
 

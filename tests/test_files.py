@@ -15,7 +15,6 @@ from torch import Tensor
 
 from minibert.checkpoint.files import (
     CheckpointError,
-    find_weights,
     read_json,
     read_tensors,
     write_tensors,
@@ -75,19 +74,6 @@ def test_reads_bin(tmp_path: Path, old_format: bool):
 @pytest.mark.parametrize("extension", ["safetensors", "bin"])
 def test_reads_shards(tmp_path: Path, extension: str):
     assert_equal(read_tensors(write_sharded(tmp_path, extension)))
-
-
-def test_weights_that_cannot_hold_code_come_first(tmp_path: Path):
-    for name in ("pytorch_model.bin.index.json", "pytorch_model.bin", "model.safetensors.index.json"):
-        (tmp_path / name).touch()
-        assert find_weights(tmp_path).name == name
-    (tmp_path / "model.safetensors").touch()
-    assert find_weights(tmp_path).name == "model.safetensors"
-
-
-def test_no_weights_lists_what_was_looked_for(tmp_path: Path):
-    with pytest.raises(CheckpointError, match=r"no weights found; expected one of model\.safetensors, .*\.bin"):
-        find_weights(tmp_path)
 
 
 # --- refusing

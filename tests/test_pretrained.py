@@ -18,7 +18,7 @@ from checkpoints import (
     transformers_heard,
     warnings_in,
 )
-from reference import TINY, assert_same, batch_of, reference_model
+from reference import IS_VERSION_5, TINY, assert_same, batch_of, reference_model
 
 import minibert
 from minibert.checkpoint.files import CheckpointError
@@ -51,7 +51,8 @@ def test_to_us_and_back_is_bit_equal(class_name: str, tied: bool, tmp_path: Path
         back, info = getattr(transformers, class_name).from_pretrained(tmp_path / "ours", output_loading_info=True)
     assert not any(info.values())
     assert warnings_in(caplog) == []
-    assert_equal_tensors(back.state_dict(), theirs.state_dict())
+    if IS_VERSION_5 or tied:  # before, it read the two biases of an untied model as one
+        assert_equal_tensors(back.state_dict(), theirs.state_dict())
     assert back.config.num_labels == classes and back.config.tie_word_embeddings == tied
     assert back.config.architectures == [class_name]
 
@@ -195,7 +196,7 @@ def test_a_folder_called_like_a_hub_name_wins(name: str, folder: Path, tmp_path:
 
 
 def test_a_name_without_network_or_cache_is_a_clear_error(tmp_path: Path):
-    with pytest.raises(CheckpointError, match="'some/bert' is not a folder here, config.json is not in the hub cache"):
+    with pytest.raises(CheckpointError, match="'some/bert' is not a folder here, it is not in the hub cache"):
         minibert.BertModel.from_pretrained("some/bert", cache_dir=tmp_path)
 
 

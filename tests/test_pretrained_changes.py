@@ -124,6 +124,19 @@ def test_freeze_refuses_what_it_does_not_know(what):
         BertModel(tiny_config()).freeze(what)
 
 
+@pytest.mark.parametrize("model_class", [BertModel, BertForPreTraining])
+def test_depth_below_head(model_class):
+    model = model_class(tiny_config(num_hidden_layers=12))
+    prefix = "bert." if model_class is BertForPreTraining else ""
+    depths = {name: model.depth_below_head(name) for name, _ in model.named_parameters()}
+    assert set(depths.values()) == set(range(14))
+    assert depths[f"{prefix}embeddings.word.weight"] == depths[f"{prefix}embeddings.norm.bias"] == 13
+    assert depths[f"{prefix}encoder.layer.0.attention.query.weight"] == 12
+    assert depths[f"{prefix}encoder.layer.10.feed_forward.up.bias"] == 2
+    assert depths[f"{prefix}encoder.layer.11.attention_norm.weight"] == 1
+    assert depths[f"{prefix}pooler.dense.weight"] == depths.get("mlm_head.dense.weight", 0) == 0
+
+
 def test_gradient_checkpointing_gives_the_same_gradients():
     model = BertForMaskedLM(tiny_config()).train()
     batch = batch_of(model.config, mask=mask_of("gaps"))

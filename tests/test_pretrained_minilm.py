@@ -15,7 +15,7 @@ from checkpoints import (
     transformers_heard,
     warnings_in,
 )
-from reference import ATTENTIONS, assert_near, assert_same
+from reference import ATTENTIONS, IS_VERSION_5, assert_near, assert_same
 from torch import Tensor
 
 import minibert
@@ -46,7 +46,7 @@ def test_minilm_computes_what_the_reference_computes(attention: str, minilm: Pat
     batch = padded_batch(minilm)
     full = {"input_ids": batch["input_ids"], "token_type_ids": batch["input_ids"] % 2}
     with torch.no_grad():
-        for inputs, tolerance in ((full, 0.0), (batch, 1e-5)):
+        for inputs, tolerance in ((full, 0.0 if IS_VERSION_5 else 1e-6), (batch, 1e-5)):
             found = model(**inputs, output_hidden_states=True)
             expected = theirs(**inputs, output_hidden_states=True)
             real = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool()

@@ -1,13 +1,13 @@
 """The files of a checkpoint folder: find the weights, read them safely, write them so that a kill cannot hurt.
 
-This file knows names and tensors, and no module. Weights are read with `safetensors`, or with
-`torch.load(weights_only=True)`, so that nothing a checkpoint contains is ever executed.
+This file knows names and tensors, and no module. Weights are read with `safetensors`, with
+`torch.load(weights_only=True)`, or as TensorFlow's plain tables: nothing a checkpoint contains is ever executed.
 """
 
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from minibert.checkpoint.tensorflow import data_files, read_tensorflow
+
 # In order of preference: a format that cannot hold code comes before one that could.
 WEIGHT_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
+    "bert_model.ckpt.index",
 )
 
 
@@ -33,19 +36,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises `CheckpointError` when `path` holds anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, a number of 5,000 digits
         raise CheckpointError(f"{path}: expected a JSON file, but it cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a JSON object {{...}}, found {type(content).__name__}")
     return content
-
-
-def find_weights(folder: Path) -> Path:
-    """The first of `WEIGHT_FILES` in `folder`. Raises `CheckpointError` when there is none."""
-    for name in WEIGHT_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    raise CheckpointError(f"{folder}: no weights found; expected one of {', '.join(WEIGHT_FILES)}")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -56,6 +51,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if path.name.endswith(".index.json"):
         return _read_shards(path)
     return _read_file(path)
+
+
+def companions(path: Path) -> list[str]:
+    """The names of the files that must lie beside `path`, one of `WEIGHT_FILES`: the shards of an index."""
+    if path.name.endswith(".index.json"):
+        return shard_names(path)
+    return _tensorflow(data_files, path) if path.suffix == ".index" else []
 
 
 def shard_names(index_path: Path) -> list[str]:
@@ -77,6 +79,9 @@ def _read_shards(index_path: Path) -> dict[str, Tensor]:
         path = index_path.parent / shard
         if not path.is_file():
             raise CheckpointError(f"{index_path}: shard {shard} is missing; download the checkpoint again")
+        # In the hub's cache all of them are links, to files that lie beside each other.
+        if path.resolve().parent not in (index_path.parent.resolve(), index_path.resolve().parent):
+            raise CheckpointError(f"{index_path}: shard {shard} is a link out of the folder; put the file itself there")
         for key, tensor in _read_file(path).items():
             if key in tensors:
                 raise CheckpointError(f"{path}: tensor {key!r} is also in shard {expected[key]}")
@@ -88,6 +93,8 @@ def _read_shards(index_path: Path) -> dict[str, Tensor]:
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".index":
+        return _tensorflow(read_tensorflow, path)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
 
 
@@ -109,6 +116,13 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise CheckpointError(f"{path}: expected a dictionary of tensors; save model.state_dict(), not the model")
     return tensors
+
+
+def _tensorflow(read: Callable[[Path], Any], path: Path) -> Any:
+    try:
+        return read(path)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint of TensorFlow: {error}") from error
 
 
 def _is_zip(path: Path) -> bool:

@@ -1,7 +1,7 @@
-"""What the tensors of a Hugging Face checkpoint are called here, and the other way round.
+"""What the tensors of Hugging Face's checkpoints, and of Google's, are called here, and the other way round.
 
-The table is data: one row per tensor, `{i}` stands for the number of a layer. Every key of a file that is not in
-it is either one of the exceptions named below, or is reported.
+The tables are data: one row per tensor, `{i}` stands for the number of a layer. Every key of a file that is not in
+them is either one of the exceptions named below, or is reported.
 """
 
 import re
@@ -47,17 +47,55 @@ KEY_MAP = (
     ("span_classifier.bias", "qa_outputs.bias"),
 )
 
+# (our name, the name in google-research/bert); its word embeddings are always the decoder, too.
+TENSORFLOW_KEY_MAP = (
+    ("bert.embeddings.word.weight", "bert/embeddings/word_embeddings"),
+    ("bert.embeddings.segment.weight", "bert/embeddings/token_type_embeddings"),
+    ("bert.embeddings.position.weight", "bert/embeddings/position_embeddings"),
+    ("bert.embeddings.norm.weight", "bert/embeddings/LayerNorm/gamma"),
+    ("bert.embeddings.norm.bias", "bert/embeddings/LayerNorm/beta"),
+    ("bert.encoder.layer.{i}.attention.query.weight", "bert/encoder/layer_{i}/attention/self/query/kernel"),
+    ("bert.encoder.layer.{i}.attention.query.bias", "bert/encoder/layer_{i}/attention/self/query/bias"),
+    ("bert.encoder.layer.{i}.attention.key.weight", "bert/encoder/layer_{i}/attention/self/key/kernel"),
+    ("bert.encoder.layer.{i}.attention.key.bias", "bert/encoder/layer_{i}/attention/self/key/bias"),
+    ("bert.encoder.layer.{i}.attention.value.weight", "bert/encoder/layer_{i}/attention/self/value/kernel"),
+    ("bert.encoder.layer.{i}.attention.value.bias", "bert/encoder/layer_{i}/attention/self/value/bias"),
+    ("bert.encoder.layer.{i}.attention.output.weight", "bert/encoder/layer_{i}/attention/output/dense/kernel"),
+    ("bert.encoder.layer.{i}.attention.output.bias", "bert/encoder/layer_{i}/attention/output/dense/bias"),
+    ("bert.encoder.layer.{i}.attention_norm.weight", "bert/encoder/layer_{i}/attention/output/LayerNorm/gamma"),
+    ("bert.encoder.layer.{i}.attention_norm.bias", "bert/encoder/layer_{i}/attention/output/LayerNorm/beta"),
+    ("bert.encoder.layer.{i}.feed_forward.up.weight", "bert/encoder/layer_{i}/intermediate/dense/kernel"),
+    ("bert.encoder.layer.{i}.feed_forward.up.bias", "bert/encoder/layer_{i}/intermediate/dense/bias"),
+    ("bert.encoder.layer.{i}.feed_forward.down.weight", "bert/encoder/layer_{i}/output/dense/kernel"),
+    ("bert.encoder.layer.{i}.feed_forward.down.bias", "bert/encoder/layer_{i}/output/dense/bias"),
+    ("bert.encoder.layer.{i}.feed_forward_norm.weight", "bert/encoder/layer_{i}/output/LayerNorm/gamma"),
+    ("bert.encoder.layer.{i}.feed_forward_norm.bias", "bert/encoder/layer_{i}/output/LayerNorm/beta"),
+    ("bert.pooler.dense.weight", "bert/pooler/dense/kernel"),
+    ("bert.pooler.dense.bias", "bert/pooler/dense/bias"),
+    ("mlm_head.dense.weight", "cls/predictions/transform/dense/kernel"),
+    ("mlm_head.dense.bias", "cls/predictions/transform/dense/bias"),
+    ("mlm_head.norm.weight", "cls/predictions/transform/LayerNorm/gamma"),
+    ("mlm_head.norm.bias", "cls/predictions/transform/LayerNorm/beta"),
+    ("mlm_head.bias", "cls/predictions/output_bias"),
+    ("nsp_head.linear.weight", "cls/seq_relationship/output_weights"),
+    ("nsp_head.linear.bias", "cls/seq_relationship/output_bias"),
+    ("classifier.linear.weight", "output_weights"),
+    ("classifier.linear.bias", "output_bias"),
+    ("span_classifier.weight", "cls/squad/output_weights"),
+    ("span_classifier.bias", "cls/squad/output_bias"),
+)
+
 # Checkpoints converted from TensorFlow in 2018 and 2019 use its names for the LayerNorm parameters.
 LEGACY_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
-# A buffer 0, 1, 2, ... that older versions of transformers saved; it holds nothing.
-IGNORED_KEY = "embeddings.position_ids"
+# A buffer 0, 1, 2, ... that older versions of transformers saved; and the optimizer's state in TensorFlow's files.
+IGNORED_KEYS = ("embeddings.position_ids", "/adam_m", "/adam_v", "global_step")
 
 # The encoder's own parts, as they are called in the file of a bare BertModel, which has no "bert." in front.
 _ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
-_LAYER = re.compile(r"\.layer\.(\d+)\.")
+_LAYER = re.compile(r"([./]layer[._])(\d+)(?=[./])")
 _THEIRS = dict(KEY_MAP)
-_OURS = {theirs: ours for ours, theirs in KEY_MAP}
+_OURS = {theirs: ours for ours, theirs in KEY_MAP + TENSORFLOW_KEY_MAP}
 
 
 def to_reference(name: str) -> str:
@@ -66,7 +104,7 @@ def to_reference(name: str) -> str:
 
 
 def from_reference(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """The keys of a Hugging Face file -> {our name: key}, and the keys that no BERT has.
+    """The keys of a Hugging Face file, or of a TensorFlow one -> {our name: key}, and the keys that no BERT has.
 
     With or without "bert." in front of the encoder's parts, with old or new LayerNorm names.
     """
@@ -78,7 +116,7 @@ def from_reference(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
             name = None
         if name is not None and name not in names:
             names[name] = key
-        elif not key.endswith(IGNORED_KEY):
+        elif not key.endswith(IGNORED_KEYS):
             unexpected.append(key)
     return names, unexpected
 
@@ -93,4 +131,4 @@ def _look_up(table: dict[str, str], name: str) -> str:
     layer = _LAYER.search(name)
     if layer is None:
         return table[name]
-    return table[_LAYER.sub(".layer.{i}.", name, count=1)].replace("{i}", layer[1])
+    return table[_LAYER.sub(r"\1{i}", name, count=1)].replace("{i}", layer[2])

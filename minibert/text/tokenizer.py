@@ -8,7 +8,7 @@ from typing import Any, Self
 from tokenizers import AddedToken, Encoding
 
 from minibert.checkpoint.files import CheckpointError, write_text
-from minibert.checkpoint.hub import resolve_files
+from minibert.checkpoint.hub import resolve_files, resolve_first
 from minibert.text.batch_encoding import BatchEncoding, pad_columns
 from minibert.text.tokenizer_config import ATTRIBUTES, CONFIG_FILES, normalization_settings, read_settings
 from minibert.text.tokenizer_inputs import NO_LIMIT, Layout, as_batch, as_columns
@@ -100,14 +100,13 @@ class BertTokenizer:
         Raises `CheckpointError` when the checkpoint or both files cannot be found.
         """
         where = dict(revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token)
-        for file in ("tokenizer.json", "vocab.txt"):
-            if found := resolve_files(name_or_folder, [file], **where):
-                settings = read_settings(resolve_files(name_or_folder, CONFIG_FILES, **where)) | overrides
-                return cls(found[file], **settings)
-        raise CheckpointError(
-            f"{name_or_folder}: found neither tokenizer.json nor vocab.txt; put one of them there"
-            " (vocab.txt: one token per line, in the order of the ids)"
-        )
+        vocab = resolve_first(name_or_folder, ["tokenizer.json", "vocab.txt"], **where)
+        if vocab is None:
+            raise CheckpointError(
+                f"{name_or_folder}: found neither tokenizer.json nor vocab.txt; put one of them there"
+                " (vocab.txt: one token per line, in the order of the ids)"
+            )
+        return cls(vocab, **read_settings(resolve_files(name_or_folder, CONFIG_FILES, **where)) | overrides)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, lowercase: bool = True, min_frequency: int = 2) -> Self:

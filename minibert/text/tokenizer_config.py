@@ -8,24 +8,23 @@ from tokenizers import AddedToken, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 
 from minibert.checkpoint.files import CheckpointError, read_json
+from minibert.text.tokenizer_checks import ATTRIBUTES, EXPECTED, NORMALIZATION, TOKEN_FLAGS, is_token
 from minibert.text.wordpiece import SPECIAL_TOKENS
 
 # The later file wins.
 CONFIG_FILES = ("added_tokens.json", "special_tokens_map.json", "tokenizer_config.json")
 
-NORMALIZATION = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
-ATTRIBUTES = ("model_max_length", "padding_side", "truncation_side", "clean_up_tokenization_spaces")
-
 
 def read_settings(files: Mapping[str, Path]) -> dict[str, Any]:
     """The arguments that `files` (those of `CONFIG_FILES` that exist) hold; what they leave open is left out.
 
-    Raises `CheckpointError` for a tokenizer that finds its words in another way than BERT's.
+    Raises `CheckpointError` for a setting of the wrong kind, and for a tokenizer that finds its words in another way
+    than BERT's.
     """
     config: dict[str, Any] = {}
     for name in CONFIG_FILES[1:]:
         if name in files:
-            config |= {key: value for key, value in read_json(files[name]).items() if value is not None}
+            config |= _read_checked(files[name])
     if config.get("word_tokenizer_type", "basic") != "basic":
         raise CheckpointError(
             f"{files['tokenizer_config.json']}: word_tokenizer_type {config['word_tokenizer_type']!r} is not"
@@ -37,6 +36,24 @@ def read_settings(files: Mapping[str, Path]) -> dict[str, Any]:
     settings |= {name: _special(config[name]) for name in SPECIAL_TOKENS if name in config}
     settings["added_tokens"] = _added_tokens(files, config)
     return settings
+
+
+def _read_checked(path: Path) -> dict[str, Any]:
+    """The settings of a file, without those that are null. Raises `CheckpointError` for one of the wrong kind."""
+    settings = {key: value for key, value in read_json(path).items() if value is not None}
+    for key, value in settings.items():
+        if key in EXPECTED and not EXPECTED[key].holds(value):
+            raise CheckpointError(f"{path}: {key} must be {EXPECTED[key].words}, found {value!r}")
+    return settings
+
+
+def _read_ids(path: Path) -> dict[str, int]:
+    """The ids of added tokens. Raises `CheckpointError` for what is no such table."""
+    ids = read_json(path)
+    for token, token_id in ids.items():
+        if not is_token(token) or not isinstance(token_id, int):
+            raise CheckpointError(f"{path}: expected ids of tokens, found {token!r}: {token_id!r}")
+    return ids
 
 
 def normalization_settings(backend: Tokenizer) -> dict[str, Any]:
@@ -61,8 +78,8 @@ def _added_tokens(files: Mapping[str, Path], config: Mapping[str, Any]) -> list[
     """Tokens outside the vocabulary, in the order of their ids: three ways to write them, all in use."""
     by_id: dict[int, AddedToken] = {}
     if "added_tokens.json" in files:
-        by_id |= {token_id: AddedToken(token) for token, token_id in read_json(files["added_tokens.json"]).items()}
-    by_id |= {int(token_id): AddedToken(**token) for token_id, token in config.get("added_tokens_decoder", {}).items()}
+        by_id |= {token_id: AddedToken(token) for token, token_id in _read_ids(files["added_tokens.json"]).items()}
+    by_id |= {int(token_id): _added(token) for token_id, token in config.get("added_tokens_decoder", {}).items()}
     extra = config.get("extra_special_tokens") or config.get("additional_special_tokens") or []
     names = extra.values() if isinstance(extra, dict) else extra
     special = {token.content: token for token in map(_special, names)}
@@ -74,5 +91,8 @@ def _special(token: str | Mapping[str, Any]) -> AddedToken:
     """A special token: its text, or in older files a dict that also says how it takes up what is around it."""
     if isinstance(token, str):
         return AddedToken(token, special=True, normalized=False)
-    fields = ("content", "single_word", "lstrip", "rstrip", "normalized")
-    return AddedToken(**{field: token[field] for field in fields if field in token}, special=True)
+    return _added(token | {"special": True})
+
+
+def _added(token: Mapping[str, Any]) -> AddedToken:
+    return AddedToken(token["content"], **{flag: token[flag] for flag in TOKEN_FLAGS if flag in token})

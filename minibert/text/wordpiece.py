@@ -5,7 +5,8 @@ cut into the longest pieces that the vocabulary has (model), and [CLS] and [SEP]
 (post-processor). Source: google-research/bert `tokenization.py`; Wu et al. 2016, section 4.1.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from minibert.checkpoint.files import CheckpointError
+
+logger = logging.getLogger(__name__)
 
 # In the order of their ids in a vocabulary that we train.
 SPECIAL_TOKENS = {
@@ -30,6 +33,9 @@ SPECIAL_TOKENS = {
 # A longer word becomes [UNK] whole.
 MAX_WORD_LENGTH = 100
 
+# An uncased vocabulary has next to no tokens with capital letters, a cased one of a Latin script many more than this.
+CASED_SHARE = 0.1
+
 
 def open_backend(
     vocab: str | Path | Mapping[str, int], special_tokens: Mapping[str, str], **normalization: bool | None
@@ -37,7 +43,8 @@ def open_backend(
     """The pipeline of a `vocab.txt`, of a `tokenizer.json`, or around a dict from token to id.
 
     special_tokens: the tokens' names, under the keys of `SPECIAL_TOKENS`.
-    normalization: arguments of `BertNormalizer`; None leaves what the `tokenizer.json` says, or the default.
+    normalization: arguments of `BertNormalizer`; None leaves what the `tokenizer.json` says, or the default. Warns when
+        a `vocab.txt` is taken for uncased, and does not look like it.
     Raises `CheckpointError` for a broken file, or a vocabulary without one of the special tokens.
     """
     given = {option: value for option, value in normalization.items() if value is not None}
@@ -55,8 +62,21 @@ def open_backend(
     else:
         tokens = read_vocab(Path(vocab))
         check_special_tokens(tokens, special_tokens, str(vocab))
+        if "lowercase" not in given:
+            _warn_if_cased(tokens.keys() - special_tokens.values(), vocab)
         backend = build_backend(tokens, special_tokens, given)
     return backend
+
+
+def _warn_if_cased(tokens: Set[str], path: str | Path) -> None:
+    """Lowercased texts never reach a token with capital letters: a vocabulary full of them is used wrongly."""
+    capital = sum(token != token.lower() for token in tokens)
+    if capital > len(tokens) * CASED_SHARE:
+        logger.warning(
+            "%s: %d of %d tokens have capital letters, but nothing beside it says do_lower_case=false: texts are"
+            " lowercased; if this is a cased checkpoint, pass do_lower_case=False",
+            *(path, capital, len(tokens)),
+        )
 
 
 def read_vocab(path: Path) -> dict[str, int]:
@@ -102,7 +122,30 @@ def read_backend(path: Path) -> Tokenizer:
         )
     backend.no_padding()
     backend.no_truncation()
+    _check_backend(backend, path)
     return backend
+
+
+def _check_backend(backend: Tokenizer, path: Path) -> None:
+    """Raise `CheckpointError` if the parts of a `tokenizer.json` contradict each other, which no reader notices."""
+    tokens = {}
+    for token, token_id in backend.get_vocab().items():
+        if token_id in tokens:
+            raise CheckpointError(f"{path}: the tokens {tokens[token_id]!r} and {token!r} have the same id, {token_id}")
+        tokens[token_id] = token
+    if backend.model.unk_token not in tokens.values():
+        raise CheckpointError(f"{path}: its vocabulary lacks its own unk_token, {backend.model.unk_token!r}")
+    try:
+        probe = backend.encode("a", "a")
+    except BaseException as error:  # some of the library's errors are not even Exceptions
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise CheckpointError(f"{path}: cannot tokenize even one letter: {error}") from error
+    for token, token_id in zip(probe.tokens, probe.ids, strict=True):
+        if tokens.get(token_id) != token:
+            raise CheckpointError(
+                f"{path}: its post_processor gives {token!r} the id {token_id}, its vocabulary another"
+            )
 
 
 def build_backend(

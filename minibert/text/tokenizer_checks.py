@@ -1,0 +1,59 @@
+"""What the settings of a tokenizer must be: the JSON files that hold them may say anything."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from minibert.text.tokenizer_inputs import NO_LIMIT
+from minibert.text.wordpiece import SPECIAL_TOKENS
+
+NORMALIZATION = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
+ATTRIBUTES = ("model_max_length", "padding_side", "truncation_side", "clean_up_tokenization_spaces")
+
+# What a token that is written as a dict says besides its text, under "content".
+TOKEN_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+
+
+class Expected(NamedTuple):
+    """What a value must be, in words and as a test."""
+
+    words: str
+    holds: Callable[[object], bool]
+
+
+def is_token(value: object) -> bool:
+    """Whether `value` is a token: its text, or a dict with it."""
+    if isinstance(value, dict):
+        return is_token(value.get("content")) and all(isinstance(value.get(f, True), bool) for f in TOKEN_FLAGS)
+    # JSON can write one half of a character ("\\ud800"), which no text holds.
+    return isinstance(value, str) and value.encode("utf-8", "replace").decode("utf-8") == value
+
+
+def _are_tokens(value: object) -> bool:
+    return isinstance(value, list | dict) and all(map(is_token, value.values() if isinstance(value, dict) else value))
+
+
+def _are_added(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return all(i.isdecimal() and isinstance(token, dict) and is_token(token) for i, token in value.items())
+
+
+def _is_length(value: object) -> bool:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return (is_whole and value > 0) or (isinstance(value, float) and value >= NO_LIMIT)
+
+
+_FLAG = Expected("true or false", lambda value: isinstance(value, bool))
+_SIDE = Expected("'left' or 'right'", lambda value: value in ("left", "right"))
+_LENGTH = Expected("a positive number of tokens", _is_length)
+_TOKEN = Expected("a token", is_token)
+_TOKENS = Expected("a list of tokens", _are_tokens)
+
+EXPECTED = {
+    **dict.fromkeys((*NORMALIZATION, "clean_up_tokenization_spaces"), _FLAG),
+    **dict.fromkeys(("padding_side", "truncation_side"), _SIDE),
+    **dict.fromkeys(("model_max_length", "max_len"), _LENGTH),
+    **dict.fromkeys(SPECIAL_TOKENS, _TOKEN),
+    **dict.fromkeys(("extra_special_tokens", "additional_special_tokens"), _TOKENS),
+    "added_tokens_decoder": Expected("a table from ids to tokens", _are_added),
+}
