@@ -1,6 +1,7 @@
 """minibert: BERT written by hand in pure PyTorch."""
 
 from minibert.config import BertConfig
+from minibert.inference.pipelines import pipeline
 from minibert.model import BertModel
 from minibert.tasks import (
     BertForMaskedLM,
@@ -13,6 +14,7 @@ from minibert.tasks import (
 )
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.arguments import TrainingArguments
+from minibert.training.collation import DataCollatorWithPadding
 from minibert.training.trainer import Trainer
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "BertForTokenClassification",
     "BertModel",
     "BertTokenizer",
+    "DataCollatorWithPadding",
     "Trainer",
     "TrainingArguments",
+    "pipeline",
 ]

@@ -8,12 +8,13 @@ padding is neither computed nor counted, and labels at masked positions are igno
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert.config import BertConfig
 from minibert.heads import ClassificationHead, MLMHead, NSPHead
 from minibert.labels import IGNORE_INDEX
-from minibert.layout import BatchLayout
+from minibert.layout import BatchLayout, round_up_rows
 from minibert.losses import cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
 from minibert.model import BertModel, BertModelOutput
 from minibert.outputs import ModelOutput
@@ -136,8 +137,11 @@ def _predict_words(
     labels = _labels_of_real_tokens(labels, encoded.layout)  # (B, S)
     if labelled_logits_only:
         labelled = labels != IGNORE_INDEX
-        logits = head(encoded.last_hidden_state[labelled])  # (labels, V), in the order of labels[labelled]
-        return logits, mlm_loss(logits, labels[labelled], label_count)
+        x, labels = encoded.last_hidden_state[labelled], labels[labelled]  # (labels, D), (labels,)
+        logits = head(round_up_rows(x))
+        added = logits.shape[0] - x.shape[0]  # rows without a label
+        loss = mlm_loss(logits, F.pad(labels, (0, added), value=IGNORE_INDEX), label_count)
+        return logits[: x.shape[0]], loss
     logits = head(encoded.tokens)  # (T, V)
     return encoded.layout.unflatten(logits), mlm_loss(logits, encoded.layout.flatten(labels), label_count)
 
@@ -208,18 +212,23 @@ class BertForTokenClassification(BertPreTrainedModel):
         self.init_weights()
 
     def forward(
-        self, *inputs: Tensor | None, labels: Tensor | None = None, **named_inputs: Tensor | bool | None
+        self,
+        *inputs: Tensor | None,
+        labels: Tensor | None = None,
+        label_count: float | None = None,
+        **named_inputs: Tensor | bool | None,
     ) -> TaskOutput:
         """
         Args:
             labels: (B, S) class numbers, IGNORE_INDEX at tokens without one.
+            label_count: what to divide the summed loss by, as in `losses.cross_entropy`.
         """
         encoded = self.bert(*inputs, **named_inputs)
         logits = self.classifier(encoded.tokens)  # (T, C)
         loss = None
         if labels is not None:
             labels = _labels_of_real_tokens(labels, encoded.layout)
-            loss = cross_entropy(logits, encoded.layout.flatten(labels))
+            loss = cross_entropy(logits, encoded.layout.flatten(labels), label_count=label_count)
         return TaskOutput(loss, encoded.layout.unflatten(logits), encoded.hidden_states, encoded.attentions)
 
 

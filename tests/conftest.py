@@ -21,3 +21,11 @@ torch.set_num_threads(1)
 def _seed() -> None:
     """No test depends on those that ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def stdlib_modules() -> list:
+    """The docstrings of the standard library, which take seconds to gather."""
+    from minibert.text.stdlib_docs import module_docstrings
+
+    return list(module_docstrings())

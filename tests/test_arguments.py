@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import transformers
+from torch import nn
 
 from minibert.training.arguments import TrainingArguments
+from minibert.training.trainer import Trainer
 
 
 def test_defaults_are_those_people_know():
@@ -44,11 +46,25 @@ def test_folders_become_paths_and_logs_go_to_the_output():
         ("max_minutes", -1),
         ("max_minutes", float("nan")),
         ("lr_scheduler_type", "staircase"),
+        ("layerwise_lr_decay", 0),
+        ("layerwise_lr_decay", 1.1),
     ],
 )
 def test_an_impossible_value_is_refused(name, value):
     with pytest.raises(ValueError, match=f"^{name} must be .*{value}"):
         TrainingArguments("run", **{name: value})
+
+
+def test_all_can_be_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Trainer(nn.Linear(1, 1)).args == TrainingArguments("trainer_output")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_older_name_of_eval_strategy():
+    assert TrainingArguments("run", evaluation_strategy="epoch").eval_strategy == "epoch"
+    with pytest.raises(ValueError, match="^eval_strategy must be .*'never'"):
+        TrainingArguments("run", evaluation_strategy="never")
 
 
 def test_warm_up_in_steps_needs_a_run_in_steps():

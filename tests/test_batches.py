@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.batches import LENGTH_POOL, StepBatches
+from minibert.training.batches import LENGTH_POOL, StepBatches, batches_by_length
 
 
 class Sentences:
@@ -123,6 +123,25 @@ def test_fetched_at_once_where_the_dataset_can():
 
     ((micro_batch,), _) = steps(make(AtOnce(9)), 1)[0]
     assert [example["at_once"] for example in micro_batch.batch] == [4] * 4
+
+
+# --- to evaluate on
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_batches_by_length(size):
+    data = Sentences(size)
+    batches = list(batches_by_length(data, 4))
+    assert sorted(index for indices, _ in batches for index in indices) == list(range(size))
+    assert all([example["index"] for example in examples] == indices for indices, examples in batches)
+    assert [len(indices) for indices, _ in batches].count(4) >= size // 4 - size // (4 * LENGTH_POOL)
+    lengths = [[len(example["input_ids"]) for example in examples] for _, examples in batches]
+    padding = 1 - sum(map(sum, lengths)) / sum(max(batch) * len(batch) for batch in lengths)
+    assert padding < (0.03 if size == 1000 else 0.35)
+
+
+def test_batches_of_what_has_no_length_come_in_order():
+    assert [x for _, batch in batches_by_length(range(500), 3) for x in batch] == list(range(500))
 
 
 # --- shared among processes and micro-batches

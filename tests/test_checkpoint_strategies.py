@@ -103,11 +103,11 @@ def guess_at(folder, step):
 def test_load_best_model_at_end(tmp_path, metric, best):
     scores = [0.1, 0.8, 0.3, 0.8, 0.2, 0.4]  # larger is better; the first of two equals
     trainer = train(tmp_path, scores, load_best_model_at_end=True, metric_for_best_model=metric, **BEST)
-    assert trainer.best_checkpoint == tmp_path / f"checkpoint-{best}"
+    assert trainer.best.checkpoint == tmp_path / f"checkpoint-{best}"
     assert trainer.model.guess.item() == guess_at(tmp_path, best)
     assert guess_at(tmp_path, 4) != guess_at(tmp_path, 12)
     expected = 0.8 if metric.endswith("score") else read_metrics(tmp_path / METRICS_FILE)[-1]["eval_loss"]
-    assert trainer.best_metric == expected
+    assert trainer.best.metric == expected
 
 
 def test_smaller_is_better_for_losses(tmp_path):
@@ -118,7 +118,7 @@ def test_smaller_is_better_for_losses(tmp_path):
     trainer = train(tmp_path, [0], train=False, load_best_model_at_end=True, metric_for_best_model="my_loss", **BEST)
     trainer.compute_metrics = with_loss
     trainer.train()
-    assert trainer.best_checkpoint.name == "checkpoint-4" and trainer.best_metric == 3
+    assert trainer.best.checkpoint.name == "checkpoint-4" and trainer.best.metric == 3
 
 
 def test_without_load_best_the_last_model_stays(tmp_path):
@@ -138,13 +138,55 @@ def test_the_best_checkpoint_survives_a_resume_in_a_moved_folder(tmp_path):
     (tmp_path / "here").rename(tmp_path / "there")
     trainer = train(tmp_path / "there", [0.2, 0.3, 0.4], resume=True, **how)
     assert steps(tmp_path / "there") == [4, 12]
-    assert (trainer.best_metric, trainer.best_checkpoint) == (0.8, tmp_path / "there" / "checkpoint-4")
+    assert (trainer.best.metric, trainer.best.checkpoint) == (0.8, tmp_path / "there" / "checkpoint-4")
     assert trainer.model.guess.item() == guess_at(tmp_path / "there", 4)
 
 
 def test_an_unknown_metric_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="metric_for_best_model: expected one of eval_loss, eval_score, found eval_f1"):
         train(tmp_path, [0.1], metric_for_best_model="f1", **BEST)
+
+
+# --- stopping early
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "last", "best"),
+    [
+        ([0.1, 0.8, 0.3, 0.8, 0.9, 1.0], 1, 6, 4),
+        ([0.1, 0.8, 0.3, 0.8, 0.9, 1.0], 2, 8, 4),  # as good as the best is no better
+        ([0.1, 0.8, 0.3, 0.8, 0.9, 1.0], 3, 12, 12),
+        ([0.1, 0.8, 0.3, 0.9, 0.2, 0.2], 2, 12, 8),  # something better starts the count anew
+        ([float("nan"), 0.2, 0.1, 0.0, 0.3, 0.3], 2, 8, 4),  # no number is no best
+    ],
+)
+def test_early_stopping(tmp_path, scores, patience, last, best):
+    how = {"load_best_model_at_end": True, "metric_for_best_model": "score", "early_stopping_patience": patience}
+    trainer = train(tmp_path, scores, **how, **BEST)
+    assert trainer.evaluated == list(range(2, last + 1, 2))
+    assert trainer.clock.step == last and trainer.best.checkpoint == tmp_path / f"checkpoint-{best}"
+    assert trainer.model.guess.item() == guess_at(tmp_path, best)
+
+
+def test_patience_is_counted_over_a_resume(tmp_path):
+    how = {"load_best_model_at_end": True, "metric_for_best_model": "score", "early_stopping_patience": 3, **BEST}
+    train(tmp_path, [0.9, 0.8, 0.7], max_steps=6, **how)
+    assert train(tmp_path, [0.6, 0.5, 0.4], resume=True, **how).evaluated == [8]
+    assert train(tmp_path, [0.6], resume=True, **how).evaluated == []  # what has stopped stays so
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"early_stopping_patience": 0}, "early_stopping_patience must be at least 1, got 0"),
+        ({"load_best_model_at_end": False}, "early_stopping_patience needs load_best_model_at_end=True"),
+        ({"save_steps": 4}, "early_stopping_patience needs save_steps equal to eval_steps, got 4 and 2"),
+    ],
+)
+def test_early_stopping_needs_every_evaluation_saved(arguments, words):
+    how = {"load_best_model_at_end": True, "early_stopping_patience": 2, **BEST} | arguments
+    with pytest.raises(ValueError, match=words):
+        TrainingArguments("run", **how)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ from torch import nn
 
 from minibert.training import checkpointing
 from minibert.training.checkpointing import (
+    ORDER_FILE,
     STATE_FILE,
+    DamagedCheckpointError,
     ResumeError,
     checkpoints,
     load_checkpoint,
+    load_last_checkpoint,
     prune,
     save_checkpoint,
 )
@@ -55,14 +58,14 @@ def test_what_is_saved_comes_back(tmp_path):
 
 def test_everything_that_can_save_itself_is_saved_beside(tmp_path):
     save_checkpoint(tmp_path / "checkpoint-1", nn.Linear(2, 2), [Part("tokenizer"), None, Part("more")], {})
-    assert names(tmp_path / "checkpoint-1") == ["more", "tokenizer", STATE_FILE]
+    assert names(tmp_path / "checkpoint-1") == ["more", ORDER_FILE, "tokenizer", STATE_FILE]
 
 
 def test_a_checkpoint_is_replaced_whole(tmp_path):
     write(tmp_path, 3)
     (tmp_path / "checkpoint-3" / "old").touch()
     saved = write(tmp_path, 3)
-    assert names(tmp_path) == ["checkpoint-3"] and names(tmp_path / "checkpoint-3") == [STATE_FILE]
+    assert names(tmp_path) == ["checkpoint-3"] and names(tmp_path / "checkpoint-3") == [ORDER_FILE, STATE_FILE]
     model = nn.Linear(50, 50)
     load_checkpoint(tmp_path / "checkpoint-3", model)
     assert torch.equal(model.weight, saved.weight)
@@ -111,7 +114,7 @@ def test_killed_while_it_removes(tmp_path, monkeypatch, remove):
             prune(tmp_path, 1, keep=None)
         else:
             save_checkpoint(tmp_path / "checkpoint-1", nn.Linear(2, 2), [Part("part")], {})
-    assert all(names(folder) == ["part", STATE_FILE] for folder in tmp_path.glob("checkpoint-*"))
+    assert all(names(folder) == [ORDER_FILE, "part", STATE_FILE] for folder in tmp_path.glob("checkpoint-*"))
     write(tmp_path, 3)
     assert all(not name.startswith(".") for name in names(tmp_path))
 
@@ -172,10 +175,53 @@ def test_a_checkpoint_of_another_model(tmp_path):
 
 
 def test_oldest_first(tmp_path):
+    """Whatever the times of the files: a copy does not keep them, and the system's clock may be set back."""
+    for number, step in enumerate((2, 10, 9, 11)):
+        write(tmp_path, step)
+        os.utime(tmp_path / f"checkpoint-{step}" / STATE_FILE, (1000 - number, 1000 - number))
+    assert [path.name for path in checkpoints(tmp_path)] == [f"checkpoint-{step}" for step in (2, 10, 9, 11)]
+    write(tmp_path, 2)  # again, by another run
+    assert [path.name for path in checkpoints(tmp_path)] == [f"checkpoint-{step}" for step in (10, 9, 11, 2)]
+
+
+def test_without_a_written_order_that_of_the_steps(tmp_path):
     for step in (2, 10, 9):
         write(tmp_path, step)
-        os.utime(tmp_path / f"checkpoint-{step}" / STATE_FILE, (step, step))
+    (tmp_path / "checkpoint-2" / ORDER_FILE).unlink()
+    (tmp_path / "checkpoint-10" / ORDER_FILE).write_text("")
+    (tmp_path / "checkpoint-9" / ORDER_FILE).write_text("ninth")
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-9", "checkpoint-10"]
+
+
+def test_a_damaged_last_checkpoint_is_passed_over(tmp_path):
+    saved = [write(tmp_path, step) for step in (1, 2, 3)]
+    damage_cut_short(tmp_path / "checkpoint-3" / STATE_FILE)
+    damage_turned_bits(tmp_path / "checkpoint-2" / STATE_FILE)
+    model = nn.Linear(50, 50)
+    with pytest.warns(UserWarning, match="damaged .*; take the checkpoint before it: going on from ") as warned:
+        folder, state = load_last_checkpoint(tmp_path, model)
+    assert (folder.name, state) == ("checkpoint-1", {"step": 1})
+    assert torch.equal(model.weight, saved[0].weight)
+    said = [str(warning.message) for warning in warned]
+    for step, message in zip((3, 2), said, strict=True):
+        assert message.startswith(f"{tmp_path}/checkpoint-{step}/{STATE_FILE}: damaged")
+        assert message.endswith(f"going on from {tmp_path}/checkpoint-{step - 1}")
+
+
+def test_nothing_whole_to_go_on_from(tmp_path):
+    with pytest.raises(ResumeError, match="no checkpoint there to resume from; start a new run"):
+        load_last_checkpoint(tmp_path, nn.Linear(50, 50))
+    write(tmp_path, 1)
+    damage_empty(tmp_path / "checkpoint-1" / STATE_FILE)
+    with pytest.raises(DamagedCheckpointError, match=f"checkpoint-1/{STATE_FILE}: damaged"):
+        load_last_checkpoint(tmp_path, nn.Linear(50, 50))
+
+
+def test_the_checkpoint_of_another_model_is_not_passed_over(tmp_path):
+    write(tmp_path, 1)
+    save_checkpoint(tmp_path / "checkpoint-2", nn.Linear(50, 51), [], {})
+    with pytest.raises(ResumeError, match="written from another model"):
+        load_last_checkpoint(tmp_path, nn.Linear(50, 50))
 
 
 def test_only_checkpoints_count(tmp_path):

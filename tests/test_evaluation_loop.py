@@ -11,7 +11,9 @@ from torch import nn
 
 from minibert import BertConfig, BertForMaskedLM, BertForQuestionAnswering
 from minibert.training.arguments import TrainingArguments
+from minibert.training.collation import DataCollatorWithPadding
 from minibert.training.evaluation_loop import evaluation_loop
+from minibert.training.metrics_log import METRICS_FILE, read_metrics
 from minibert.training.trainer import Trainer
 
 SIZE = {
@@ -52,7 +54,7 @@ def collate(sentences):
 
 
 def evaluate(model, data, collator, batch_size, keep=True):
-    return evaluation_loop(model, lambda batch: batch, data, collator, batch_size, keep_predictions=keep)
+    return evaluation_loop(model, lambda batch: model(**batch), data, collator, batch_size, keep_predictions=keep)
 
 
 def slowly(model, sentences):
@@ -121,8 +123,37 @@ def test_no_trace_is_left(guessing):
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_texts_of_similar_lengths_share_a_batch_and_predictions_come_in_order(guessing):
+    model, sentences = guessing
+    sentences = [{"input_ids": s["ids"], "labels": s["labels"]} for s in sentences]
+    shapes = []
+
+    def forward(batch):
+        shapes.append(tuple(batch["input_ids"].shape))
+        return model(**batch)
+
+    loss, prediction = evaluation_loop(model, forward, sentences, DataCollatorWithPadding(), 4, keep_predictions=True)
+    lengths = sorted(len(s["input_ids"]) for s in sentences)
+    assert shapes == [(4, lengths[3]), (4, lengths[7]), (3, lengths[10])]
+    expected, _ = evaluation_loop(model, forward, sentences, DataCollatorWithPadding(), 1, keep_predictions=True)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    for row, sentence in enumerate(sentences):
+        length = len(sentence["labels"])
+        assert prediction.label_ids[row, :length].tolist() == sentence["labels"].tolist()
+        with torch.no_grad():
+            alone = model(sentence["input_ids"][None]).logits[0]
+        np.testing.assert_allclose(prediction.predictions[row, :length], alone, atol=1e-5)
+
+
+def test_what_has_no_row_for_each_example_cannot_be_put_in_order(guessing):
+    model, sentences = guessing
+    labelled = {"labelled_logits_only": True}
+    with pytest.raises(ValueError, match=r"logits: expected a row for each of the batch's 4 examples, found \d+"):
+        evaluate(model, sentences, lambda items: collate(items) | labelled, 4)
+
+
 def test_an_empty_set_is_refused(guessing):
-    with pytest.raises(ValueError, match="eval_dataset: expected at least one example"):
+    with pytest.raises(ValueError, match="data set with at least one example to evaluate on"):
         evaluate(guessing[0], [], collate, 4)
 
 
@@ -164,6 +195,53 @@ def test_evaluating_on_the_way_does_not_change_the_training(guessing, tmp_path):
     assert torch.equal(*ends)  # with dropout
     rows = [json.loads(line) for line in (tmp_path / "steps" / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "eval_loss" in row] == [2, 4, 6]
+
+
+def test_predict(guessing, tmp_path):
+    model, sentences = guessing
+    args = TrainingArguments(tmp_path, per_device_eval_batch_size=4)
+    trainer = Trainer(model, args, collate, eval_dataset=sentences, compute_metrics=accuracy)
+    predictions, label_ids, metrics = trainer.predict(sentences)
+    assert metrics == {name.replace("eval_", "test_"): value for name, value in trainer.evaluate().items()}
+    assert metrics.keys() == {"test_loss", "test_accuracy"}
+    assert predictions.shape[:2] == label_ids.shape == (11, max(len(s["ids"]) for s in sentences))
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_predict_without_labels(tmp_path):
+    model = BertForMaskedLM(BertConfig(**SIZE))
+    trainer = Trainer(model, TrainingArguments(tmp_path), compute_metrics=accuracy)
+    prediction = trainer.predict([{"input_ids": [5, 6, 7]}, {"input_ids": [8]}])
+    assert prediction.predictions.shape == (2, 3, 50)
+    assert prediction.label_ids is None and prediction.metrics == {}
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_bf16_also_in_evaluation(guessing, tmp_path, bf16):
+    model, sentences = guessing
+    dtypes = []
+    model.mlm_head.dense.register_forward_hook(lambda module, inputs, output: dtypes.append(output.dtype))
+    trainer = Trainer(model, TrainingArguments(tmp_path, bf16=bf16), collate)
+    prediction = trainer.predict(sentences)
+    assert set(dtypes) == {torch.bfloat16 if bf16 else torch.float32}
+    assert prediction.predictions.dtype == np.float32
+    assert prediction.metrics["test_loss"] == pytest.approx(slowly(model, sentences)[1].mean().item(), rel=0.02)
+
+
+def test_numbers_of_numpy_can_be_written(guessing, tmp_path):
+    model, sentences = guessing
+    args = TrainingArguments(tmp_path, max_steps=1, eval_strategy="epoch", save_strategy="no", disable_tqdm=True)
+    metrics = {"f1": np.float32(0.5), "count": np.int64(3), "mean": torch.tensor(2.0)}
+    trainer = Trainer(model, args, collate, sentences[:4], sentences, compute_metrics=lambda prediction: metrics)
+    trainer.train()
+    (row,) = [row for row in read_metrics(tmp_path / METRICS_FILE) if "eval_f1" in row]
+    assert (row["eval_f1"], row["eval_count"], row["eval_mean"]) == (0.5, 3, 2)
+
+
+def test_a_run_that_will_evaluate_needs_something_to_evaluate_on(guessing, tmp_path):
+    trainer = Trainer(guessing[0], TrainingArguments(tmp_path, eval_strategy="epoch"), collate, guessing[1])
+    with pytest.raises(ValueError, match="train needs an eval_dataset, because eval_strategy is 'epoch'"):
+        trainer.train()
 
 
 def test_trainer_without_an_evaluation_set(guessing, tmp_path):

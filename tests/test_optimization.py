@@ -8,11 +8,11 @@ from torch import nn
 
 import minibert
 from minibert.checkpoint.key_map import to_reference
-from minibert.training.optimization import build_optimizer, learning_rate_factor
+from minibert.training.optimization import build_optimizer, layerwise_lr_scale, learning_rate_factor
 
 STEPS = 37
 # Ours: theirs. Our "constant" warms up when it is told to.
-SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+SCHEDULES = {name: name for name in ("linear", "cosine", "constant_with_warmup")} | {"constant": "constant_with_warmup"}
 
 
 @pytest.mark.parametrize("warmup_steps", [0, 1, 5, 36, 37])
@@ -59,6 +59,28 @@ def test_groups_are_those_of_the_reference():
     decayed = {id(p) for p in optimizer_of(ours).param_groups[0]["params"]}
     our_names = {to_reference(name) for name, p in ours.named_parameters() if id(p) in decayed}
     assert our_names == {name for name in their_names if name in dict(theirs.named_parameters())}
+
+
+def test_layer_wise_decay():
+    """Every layer at 0.5 times the rate of the one above it; weight decay as ever."""
+    model = minibert.BertForSequenceClassification(minibert.BertConfig(**TINY))
+    names = {id(p): name for name, p in model.named_parameters()}
+    optimizer = optimizer_of(model, lr_scale=layerwise_lr_scale(model, 0.5))
+    rates = {names[id(p)]: group["lr"] / 1e-2 for group in optimizer.param_groups for p in group["params"]}
+    assert rates.keys() == set(names.values())
+    parts = {"classifier": 1, "bert.pooler": 1, "bert.encoder.layer.1": 0.5, "bert.encoder.layer.0": 0.25}
+    for name, rate in rates.items():
+        expected = next((parts[part] for part in parts if name.startswith(part)), 0.125)  # else: embeddings
+        assert rate == pytest.approx(expected), name
+    for group in optimizer.param_groups:
+        assert group["lr"] == 1e-2 * group["lr_scale"]
+        assert {p.ndim > 1 for p in group["params"]} == {group["weight_decay"] > 0}
+    assert optimizer.param_groups[0]["lr_scale"] == 1
+
+
+def test_layer_wise_decay_needs_to_know_the_layers():
+    with pytest.raises(ValueError, match="layerwise_lr_decay needs a model with depth_below_head.*; Linear has none"):
+        layerwise_lr_scale(nn.Linear(1, 1), 0.5)
 
 
 def test_frozen_parameters_are_left_out():

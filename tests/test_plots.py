@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from minibert.training.plots import plot_losses
+from minibert.training.plots import plot_losses, plot_runs
 
 
 def write_metrics(folder, rows):
@@ -33,3 +33,17 @@ def test_one_panel_for_each_part_of_the_loss(tmp_path, names, panels):
 def test_a_run_of_one_logged_step(tmp_path):
     plot_losses(write_metrics(tmp_path, rows("loss", count=1)), tmp_path / "loss.png", "Short")
     assert matplotlib.image.imread(tmp_path / "loss.png").ndim == 3
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_runs_side_by_side(tmp_path, count):
+    logged = [*rows("loss"), {"step": 29, "seconds": 203.0, "eval_f1": 0.5, "eval_loss": 0.3}]
+    logs = {}
+    for name in map(str, range(count)):
+        (tmp_path / name).mkdir()
+        logs[name] = write_metrics(tmp_path / name, logged)
+    plot_runs(logs, tmp_path / "curves.png", "f1")
+    pixels = matplotlib.image.imread(tmp_path / "curves.png")
+    assert pixels.shape[:2] == (round(3.4 * 120), 9 * 120)
+    for panel in np.split(pixels[..., :3], 2, axis=1):
+        assert np.ptp(panel, axis=-1).max() > 0.2

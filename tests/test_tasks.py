@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from reference import (
     ATTENTIONS,
     MASKS,
@@ -105,6 +106,22 @@ def test_gradients(name, task, changes, dtype):
             model.zero_grad()
             model(**batch).loss.backward()
         assert gradient_difference(ours, theirs) <= GRADIENT_TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+@pytest.mark.parametrize("labelled_logits_only", [False, True])
+def test_rows_added_for_bfloat16_change_nothing(name, labelled_logits_only, monkeypatch):
+    ours = our_model("BertForPreTraining", vocab_size=97, attn_implementation=name).double()
+    batch = task_batch("BertForPreTraining", ours.config, mask_of("gaps"))
+    results = []
+    for added in (0, 3):
+        for module in ("encoder", "tasks"):
+            monkeypatch.setattr(f"minibert.{module}.round_up_rows", lambda x, added=added: F.pad(x, (0, 0, 0, added)))
+        out = ours(**batch, output_hidden_states=True, labelled_logits_only=labelled_logits_only)
+        gradients = torch.autograd.grad(out.loss, list(ours.parameters()), materialize_grads=True)
+        results.append([out.loss, *logits_of(out).values(), *out.hidden_states, *gradients])
+    for found, expected in zip(results[1], results[0], strict=True):
+        assert_near(found, expected, 1e-12)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import Dataset
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.trainer import Trainer, TrainingError
+from minibert.training.failures import TrainingError
+from minibert.training.trainer import Trainer
 
 
 class ToyModel(nn.Module):
@@ -265,7 +266,18 @@ def test_entries_that_are_no_tensors_reach_the_model(tmp_path):
     assert [call["labelled_logits_only"] for call in model.calls] == [True, True]
 
 
-# --- what is written down
+# --- what comes out, and is written down
+
+
+def test_train_returns_what_it_did(tmp_path):
+    model = ToyModel()
+    args = TrainingArguments(tmp_path, max_steps=7, logging_steps=1, save_steps=3, disable_tqdm=True)
+    output = Trainer(model, args, collate, ToyData()).train()
+    losses = [row["loss"] for row in metrics(tmp_path)]
+    assert output.global_step == 7 and output.training_loss == pytest.approx(sum(losses) / 7, rel=1e-5)
+    assert output.metrics["train_loss"] == output.training_loss and output.metrics["train_runtime"] > 0
+    rest = Trainer(model, args, collate, ToyData()).train(tmp_path / "checkpoint-3")
+    assert rest.global_step == 7 and rest.training_loss == pytest.approx(sum(losses[3:]) / 4, rel=1e-5)
 
 
 def test_metrics(tmp_path):

@@ -15,7 +15,7 @@ class TrainingArguments:
     Raises `ValueError`, naming the argument, for a run that cannot be.
     """
 
-    output_dir: str | Path
+    output_dir: str | Path = "trainer_output"
 
     # How long: epochs, unless max_steps says otherwise; max_minutes of wall-clock time wins over both, and the
     # learning rate has decayed when the time is up.
@@ -36,6 +36,7 @@ class TrainingArguments:
     adam_beta2: float = 0.999
     adam_epsilon: float = 1e-8
     max_grad_norm: float = 1.0
+    layerwise_lr_decay: float = 1.0  # every layer learns at so many times the rate of the one above it
 
     lr_scheduler_type: str = "linear"
     warmup_steps: float = 0  # below 1: a ratio of the whole run
@@ -44,12 +45,14 @@ class TrainingArguments:
     logging_dir: str | Path | None = None  # default: output_dir
     logging_steps: int = 500
     eval_strategy: str = "no"
+    evaluation_strategy: str | None = None  # the older name of eval_strategy
     eval_steps: int | None = None  # default: logging_steps
     save_strategy: str = "steps"
     save_steps: int = 500
     save_total_limit: int | None = None  # so many checkpoints are kept, the best one not counted
     load_best_model_at_end: bool = False
     metric_for_best_model: str = "loss"  # smaller is better for names that end in "loss", else larger is
+    early_stopping_patience: int | None = None  # stop when so many evaluations in a row brought nothing better
     resume_from_checkpoint: str | Path | bool | None = None  # a folder; True: the last one in output_dir
 
     seed: int = 42
@@ -59,6 +62,7 @@ class TrainingArguments:
     def __post_init__(self) -> None:
         self.output_dir = Path(self.output_dir)
         self.logging_dir = self.output_dir if self.logging_dir is None else Path(self.logging_dir)
+        self.eval_strategy = self.evaluation_strategy or self.eval_strategy
         self.eval_steps = self.logging_steps if self.eval_steps is None else self.eval_steps
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
@@ -68,6 +72,7 @@ class TrainingArguments:
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("adam_beta1", "adam_beta2", "warmup_ratio"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
+        self._require("layerwise_lr_decay", 0 < self.layerwise_lr_decay <= 1, "in (0, 1]")
         self._require("num_train_epochs", self.num_train_epochs > 0, "above 0")
         if self.max_minutes is not None:
             self._require("warmup_steps", self.warmup_steps < 1, "a ratio below 1 in a run of max_minutes")
@@ -78,6 +83,9 @@ class TrainingArguments:
             self._require(name, getattr(self, name) in STRATEGIES, f"one of {', '.join(STRATEGIES)}")
         if self.load_best_model_at_end:
             self._require_a_best_checkpoint()
+        if self.early_stopping_patience is not None:
+            self._require("early_stopping_patience", self.early_stopping_patience >= 1, "at least 1")
+            self._require_every_evaluation_saved()
 
     def _require_a_best_checkpoint(self) -> None:
         """The best checkpoint is one that was evaluated when it was saved."""
@@ -92,6 +100,14 @@ class TrainingArguments:
                 "load_best_model_at_end needs a save_steps that is a multiple of eval_steps, got"
                 f" {self.save_steps} and {self.eval_steps}"
             )
+
+    def _require_every_evaluation_saved(self) -> None:
+        """Whoever stops because it does not get better wants the best, and every evaluation may be that."""
+        if not self.load_best_model_at_end:
+            raise ValueError("early_stopping_patience needs load_best_model_at_end=True")
+        if self.save_strategy == "steps" and self.save_steps != self.eval_steps:
+            found = f"{self.save_steps} and {self.eval_steps}"
+            raise ValueError(f"early_stopping_patience needs save_steps equal to eval_steps, got {found}")
 
     def _require(self, name: str, fulfilled: bool, expected: str) -> None:
         if not fulfilled:

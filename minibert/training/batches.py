@@ -1,6 +1,6 @@
 """In which order a run sees its examples: a function of seed and epoch alone, for any number of processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -85,7 +85,7 @@ class StepBatches:
             chosen = examples[share::shares]
             weight = len(chosen) * shares / len(examples)
             # Every process takes part in every step: one for whom nothing is left computes what counts for nothing.
-            batch = self.collate(self._fetch(chosen or examples[:1]))
+            batch = self.collate(fetch_examples(self.dataset, chosen or examples[:1]))
             micro_batches.append(MicroBatch(batch, weight))
         return micro_batches
 
@@ -93,9 +93,29 @@ class StepBatches:
         """The examples' lengths, some at a time: all of them may not fit into memory."""
         every = range(len(self.dataset))
         parts = (every[i : i + self.examples_per_step] for i in range(0, len(every), self.examples_per_step))
-        return [len(example["input_ids"]) for part in parts for example in self._fetch(list(part))]
+        return [len(example["input_ids"]) for part in parts for example in fetch_examples(self.dataset, list(part))]
 
-    def _fetch(self, indices: list[int]) -> list:
-        if hasattr(self.dataset, "__getitems__"):
-            return self.dataset.__getitems__(indices)
-        return [self.dataset[i] for i in indices]
+
+def batches_by_length(dataset: Dataset, batch_size: int) -> Iterator[tuple[list[int], list]]:
+    """Every example once, as batches (indices, examples) of neighbours in length; without `input_ids`, in order.
+
+    Each is fetched once, and few are held at a time.
+    """
+    pool = LENGTH_POOL * batch_size
+    for start in range(0, len(dataset), pool):
+        indices = list(range(start, min(start + pool, len(dataset))))
+        examples = fetch_examples(dataset, indices)
+        if all(isinstance(example, Mapping) and "input_ids" in example for example in examples):
+            lengths = [len(example["input_ids"]) for example in examples]
+        else:
+            lengths = [0] * len(examples)
+        order = sorted(range(len(examples)), key=lengths.__getitem__)
+        for chosen in (order[i : i + batch_size] for i in range(0, len(order), batch_size)):
+            yield [indices[i] for i in chosen], [examples[i] for i in chosen]
+
+
+def fetch_examples(dataset: Dataset, indices: list[int]) -> list:
+    """The examples at `indices`, all at once where the data set can."""
+    if hasattr(dataset, "__getitems__"):
+        return dataset.__getitems__(indices)
+    return [dataset[i] for i in indices]

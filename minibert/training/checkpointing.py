@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,23 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from minibert.checkpoint.files import write_text
+
 STATE_FILE = "training_state.pt"
+
+# Holds a number: 1 in the first checkpoint that was written into a folder, 2 in the second, and so on. The time of a
+# file would not do: a copy does not keep it, and the system's clock may be set back.
+ORDER_FILE = "order.txt"
+
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
 class ResumeError(ValueError):
     """A checkpoint that a run cannot go on from; the message names the file, and says what to do."""
+
+
+class DamagedCheckpointError(ResumeError):
+    """A checkpoint whose file is not what was once written."""
 
 
 def save_checkpoint(folder: Path, model: nn.Module, extras: list[Any], state: dict[str, Any]) -> None:
@@ -37,6 +49,8 @@ def save_checkpoint(folder: Path, model: nn.Module, extras: list[Any], state: di
         for part in (model, *extras):
             if hasattr(part, "save_pretrained"):
                 part.save_pretrained(temporary)
+        last = max(map(_order, checkpoints(folder.parent)), default=0)
+        write_text(temporary / ORDER_FILE, f"{last + 1}\n")
         _remove(folder)
         temporary.rename(folder)
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -63,9 +77,7 @@ def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any]:
         tensors = state.pop("model")
     except Exception as error:  # torch.load raises almost any type on a broken file
         reason = " ".join(str(error).split())[:300]
-        raise ResumeError(
-            f"{path}: damaged ({reason}); remove its folder to go on from the checkpoint before"
-        ) from error
+        raise DamagedCheckpointError(f"{path}: damaged ({reason}); take the checkpoint before it") from error
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -75,14 +87,32 @@ def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any]:
     return state
 
 
-def checkpoints(output_dir: Path) -> list[Path]:
-    """The whole checkpoints in a folder, oldest first.
+def load_last_checkpoint(output_dir: Path, model: nn.Module) -> tuple[Path, dict[str, Any]]:
+    """The last checkpoint in a folder that is not damaged, and what `load_checkpoint` returns for it.
 
-    Their age decides, not their steps: a new run must not take those of an earlier, longer one for its own.
+    Says so when that is not the last one. Raises `ResumeError` when there is none.
+    """
+    found = checkpoints(output_dir)
+    if not found:
+        raise ResumeError(f"{output_dir}: no checkpoint there to resume from; start a new run")
+    while found:
+        folder = found.pop()
+        try:
+            return folder, load_checkpoint(folder, model)
+        except DamagedCheckpointError as error:
+            if not found:
+                raise
+            warnings.warn(f"{error}: going on from {found[-1]}", stacklevel=2)
+
+
+def checkpoints(output_dir: Path) -> list[Path]:
+    """The whole checkpoints in a folder, in the order in which they were written.
+
+    Not in that of their steps: a new run must not take those of an earlier, longer one for its own.
     """
     found = [folder for folder in output_dir.glob("checkpoint-*") if _NAME.fullmatch(folder.name)]
-    written = {folder: folder / STATE_FILE for folder in found if (folder / STATE_FILE).is_file()}
-    return sorted(written, key=lambda f: (written[f].stat().st_mtime_ns, int(_NAME.fullmatch(f.name)[1])))
+    written = [folder for folder in found if (folder / STATE_FILE).is_file()]
+    return sorted(written, key=lambda folder: (_order(folder), int(_NAME.fullmatch(folder.name)[1])))
 
 
 def prune(output_dir: Path, limit: int, keep: Path | None) -> None:
@@ -90,6 +120,14 @@ def prune(output_dir: Path, limit: int, keep: Path | None) -> None:
     kept = keep and keep.resolve()
     for folder in [c for c in checkpoints(output_dir) if c.resolve() != kept][:-limit]:
         _remove(folder)
+
+
+def _order(folder: Path) -> int:
+    """As how many-th a checkpoint was written; 0 where nothing says so."""
+    try:
+        return int((folder / ORDER_FILE).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _temporary(folder: Path) -> Path:

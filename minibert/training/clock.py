@@ -23,7 +23,7 @@ class RunClock:
         self.total = 60 * args.max_minutes if args.max_minutes else self.total_steps
         if self.warmup > 1:
             message = f"warmup_steps is {args.warmup_steps}, but the run has only {self.total_steps} steps"
-            warnings.warn(f"{message}: the learning rate will never reach its peak", stacklevel=3)
+            warnings.warn(f"{message}: the learning rate will never reach its peak", stacklevel=5)
         self.step = 0
         self.tokens = 0
         self.seconds = 0.0

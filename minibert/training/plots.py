@@ -34,3 +34,38 @@ def _smooth(values: list[float], decay: float = 0.8) -> list[float]:
         total, weight = decay * total + value, decay * weight + 1
         smooth.append(total / weight)
     return smooth
+
+
+def plot_runs(logs: dict[str, Path], picture_path: Path, metric: str) -> None:
+    """Draw the training loss and the evaluation metric of runs against their steps, side by side, into a PNG.
+
+    Args:
+        logs: the `metrics.jsonl` of every run, by the name for its line.
+        metric: without "eval_".
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for (name, path), color in zip(logs.items(), _shades(len(logs)), strict=True):
+        rows = read_metrics(path)
+        losses = [(row["step"], row["loss"]) for row in rows if "loss" in row]
+        scores = [(row["step"], row[f"eval_{metric}"]) for row in rows if f"eval_{metric}" in row]
+        steps, values = zip(*losses, strict=True)
+        panels[0].plot(steps, _smooth(values), color=color, label=name)
+        panels[1].plot(*zip(*scores, strict=True), color=color, label=name, marker="o")
+    panels[0].set(xlabel="steps", ylabel="training loss, smoothed")
+    panels[1].set(xlabel="steps", ylabel=f"{metric.replace('_', ' ')} on the evaluation set")
+    for axes in panels:
+        axes.grid(alpha=0.3)
+    if len(logs) > 1:
+        panels[1].legend()
+    with written_whole(picture_path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def _shades(count: int) -> list[tuple[float, float, float]]:
+    """Colours that are distinct in grey print, too: from dark to light."""
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](0.8 * i / max(1, count - 1))[:3] for i in range(count)]

@@ -1,0 +1,58 @@
+"""The folder of a run: one run at a time writes into it, and a new run begins in a folder of its own."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from minibert.training.checkpointing import checkpoints
+
+LOCK_FILE = ".lock"
+
+
+class RunFolderError(ValueError):
+    """A folder that a run may not write into; the message names it, and says what to do."""
+
+
+@contextlib.contextmanager
+def only_run_in(output_dir: Path, is_first: bool = True) -> Iterator[None]:
+    """While this context is open, no other process can open it for the same folder, which is made where necessary.
+
+    The system frees the lock of a killed run. Within one that holds it, the context may be opened again.
+
+    Args:
+        is_first: whether this is the first of a run's processes: that one locks the folder for all of them.
+
+    Raises: `RunFolderError` if another run is writing there, `OSError` if nobody can.
+    """
+    if not is_first:
+        yield
+        return
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        # A singleton is one object per path, and counts how often it was acquired.
+        lock = FileLock(output_dir.resolve() / LOCK_FILE, timeout=0, is_singleton=True)
+        lock.acquire()
+    except Timeout as error:
+        raise RunFolderError(
+            f"{output_dir}: another run is writing there; wait for its end, or choose another folder"
+            f" (if there is none, remove {output_dir / LOCK_FILE})"
+        ) from error
+    except OSError as error:
+        raise OSError(f"{output_dir}: no run can write there ({error}); choose another folder") from error
+    try:
+        yield
+    finally:
+        if lock.lock_counter == 1:  # while it is still ours: afterwards it may be another run's
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def refuse_used(output_dir: Path) -> None:
+    """Raise `RunFolderError` if an earlier run left checkpoints in `output_dir`: a new one would replace them."""
+    if found := checkpoints(output_dir):
+        raise RunFolderError(
+            f"{output_dir}: an earlier run left {found[-1].name} there; go on with it (--resume), choose another"
+            " folder for a new run, or remove this one"
+        )
