@@ -9,8 +9,8 @@ from minibert.text.stdlib_docs import prose_paragraphs, python_documentation
 
 
 @pytest.fixture(scope="module")
-def documents():
-    return list(python_documentation())
+def documents(stdlib_modules):
+    return list(python_documentation(stdlib_modules))
 
 
 def test_size(documents):

@@ -127,12 +127,17 @@ class PackedCorpus:
             first, last = self.documents[0]
             cut = min(last - 1, last - (last - first) // every)
             return self._of([[first, cut]]), self._of([[cut, last]])
-        every = min(every, self.n_documents)
-        is_held_out = np.arange(self.n_documents) % every == every - 1
-        return self._of(self.documents[~is_held_out]), self._of(self.documents[is_held_out])
+        held_out = held_out_documents(self.n_documents, every)
+        return self._of(self.documents[~held_out]), self._of(self.documents[held_out])
 
     def _of(self, documents: np.ndarray | list) -> Self:
         return type(self)(self.ids, self.sentence_starts, np.asarray(documents, dtype=np.int64))
+
+
+def held_out_documents(n_documents: int, every: int = 20) -> np.ndarray:
+    """For each document of a corpus whether `PackedCorpus.split` holds it out: every `every`-th, at least one."""
+    every = min(every, n_documents)
+    return np.arange(n_documents) % every == every - 1
 
 
 def vocabulary_hash(tokenizer: BertTokenizer) -> str:

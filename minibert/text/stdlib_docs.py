@@ -10,7 +10,7 @@ import ast
 import re
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from minibert.text.corpus import split_sentences
@@ -19,15 +19,19 @@ from minibert.text.corpus import split_sentences
 _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "test", "tests", "idle_test", "encodings", "turtledemo"}
 
 
-def python_documentation() -> Iterator[list[str]]:
+def python_documentation(modules: Iterable[tuple[Path, list[str]]] | None = None) -> Iterator[list[str]]:
     """Python's documentation, a list of sentences per document: each topic of `help()`, then each module.
 
     A module's document is its docstrings in the order of the source. The order of everything is the same on
     every run, and a paragraph that stands in several places is kept once. The texts are those of the Python
     that runs this, so the words differ a little from version to version (about 275,000 under 3.11).
+
+    Args:
+        modules: what `module_docstrings` has found; None: look for them now, which takes seconds.
     """
     seen: set[str] = set()
-    for text in [*_topics(), *_modules(Path(sysconfig.get_path("stdlib")))]:
+    modules = module_docstrings() if modules is None else modules
+    for text in [*_topics(), *("\n\n".join(docstrings) for _, docstrings in modules)]:
         paragraphs = [p for p in prose_paragraphs(text) if not (p in seen or seen.add(p))]
         document = [sentence for paragraph in paragraphs for sentence in split_sentences(paragraph)]
         if document:
@@ -43,17 +47,19 @@ def _topics() -> Iterator[str]:
         yield topics[name]
 
 
-def _modules(stdlib: Path) -> Iterator[str]:
-    """All docstrings of each module, as one text; files that are no valid Python are skipped."""
+def module_docstrings() -> Iterator[tuple[Path, list[str]]]:
+    """Each module of the standard library, as a path in it, with its docstrings; what is no valid Python is skipped."""
+    stdlib = Path(sysconfig.get_path("stdlib"))
     for file in sorted(stdlib.rglob("*.py")):
-        if _SKIPPED_FOLDERS.isdisjoint(file.relative_to(stdlib).parts):
+        path = file.relative_to(stdlib)
+        if _SKIPPED_FOLDERS.isdisjoint(path.parts):
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # old modules hold invalid escapes
                     tree = ast.parse(file.read_bytes())
             except (OSError, SyntaxError, ValueError):
                 continue
-            yield "\n\n".join(_docstrings(tree))
+            yield path, list(_docstrings(tree))
 
 
 def _docstrings(node: ast.AST) -> Iterator[str]:

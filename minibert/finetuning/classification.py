@@ -1,0 +1,115 @@
+"""Classification: one class for a text or a pair of texts, or several at once."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from minibert.finetuning.examples import Columns, Example, read_examples
+from minibert.finetuning.metrics import accuracy, label_f1
+from minibert.finetuning.task import Split, Task, encode_examples, first_few
+from minibert.tasks import BertForSequenceClassification
+from minibert.text.tokenizer import BertTokenizer
+from minibert.training.evaluation_loop import EvalPrediction
+
+
+def classification_task(files: Mapping[str, str], columns: Columns, tokenizer: BertTokenizer, max_length: int) -> Task:
+    """The task in `files`, named by their splits. Raises `ValueError` naming file and line of what cannot be used."""
+    return class_task({name: read_examples(path, columns) for name, path in files.items()}, tokenizer, max_length)
+
+
+def class_task(examples: Mapping[str, list[Example]], tokenizer: BertTokenizer, max_length: int) -> Task:
+    """The task of telling the labels of `examples`; the classes are those of the split "train"."""
+    several = isinstance(examples["train"][0].label, list)
+    names = label_names(examples["train"])
+    numbers = {name: number for number, name in enumerate(names)}
+    check_paired_alike(examples)
+    encode = _several_at_once if several else _one_of_many
+    splits = {}
+    for split, part in examples.items():
+        labels = encode(part, numbers)
+        items = encode_examples(tokenizer, part, max_length)
+        items = [item | {"labels": label} for item, label in zip(items, labels, strict=True)]
+        splits[split] = Split(items, score_several if several else score_one)
+    return Task(
+        description=_describe(examples["train"], names, several),
+        unit="examples",
+        model_class=BertForSequenceClassification,
+        metric="micro_f1" if several else "accuracy",
+        splits=splits,
+        config={
+            "num_labels": len(names),
+            "id2label": dict(enumerate(names)),
+            "label2id": numbers,
+            "problem_type": f"{'multi' if several else 'single'}_label_classification",
+        },
+    )
+
+
+def label_names(examples: Sequence[Example]) -> list[str]:
+    """All labels, sorted (by value if all are numbers). Raises `ValueError` if there are fewer than two."""
+    lists = [e.label if isinstance(e.label, list) else [e.label] for e in examples]
+    names = sorted({label for labels in lists for label in labels})
+    if len(names) < 2:
+        found = f"the only label is {names[0]!r}" if names else "there is none"
+        raise ValueError(f"{examples[0].place}, and all that follow: expected two classes or more, but {found}")
+    try:
+        return sorted(names, key=float)
+    except ValueError:
+        return names
+
+
+def majority(examples: Sequence[Example]) -> tuple[str, float]:
+    """The most frequent label, and its share: what a model scores that has learnt nothing else."""
+    ((label, count),) = Counter(e.label for e in examples).most_common(1)
+    return label, count / len(examples)
+
+
+def check_paired_alike(examples: Mapping[str, list[Example]]) -> None:
+    """Raises `ValueError` if one file has pairs of texts and another has single ones."""
+    for part in examples.values():
+        if (part[0].pair is None) != (examples["train"][0].pair is None):
+            kinds = ("pairs of texts", "single texts")
+            found, expected = kinds if part[0].pair is not None else reversed(kinds)
+            raise ValueError(f"{part[0].place}: expected {expected} as in the training file, found {found}")
+
+
+def _one_of_many(examples: Sequence[Example], numbers: Mapping[str, int]) -> list[int]:
+    return [_number(e, e.label, numbers) for e in examples]
+
+
+def _several_at_once(examples: Sequence[Example], numbers: Mapping[str, int]) -> list[np.ndarray]:
+    """A row of zeros and ones for each example: (C,)."""
+    rows = np.zeros((len(examples), len(numbers)), dtype=np.float32)
+    for row, example in zip(rows, examples, strict=True):
+        if not isinstance(example.label, list):
+            raise ValueError(f"{example.place}: expected a list of labels as in the first example, found one label")
+        row[[_number(example, label, numbers) for label in example.label]] = 1
+    return list(rows)
+
+
+def _number(example: Example, label: str | list[str], numbers: Mapping[str, int]) -> int:
+    if isinstance(label, list):
+        raise ValueError(f"{example.place}: expected one label as in the first example, found a list of them")
+    if label not in numbers:
+        raise ValueError(f"{example.place}: the label {label!r} is not in the training file, only {first_few(numbers)}")
+    return numbers[label]
+
+
+def score_one(prediction: EvalPrediction) -> dict[str, float]:
+    """The share of right answers, from logits (N, C) and class numbers (N,)."""
+    return {"accuracy": accuracy(prediction.predictions.argmax(1), prediction.label_ids)}
+
+
+def score_several(prediction: EvalPrediction) -> dict[str, float]:
+    """F1 over the labels, from logits (N, C) and zeros and ones (N, C); a label is predicted above a half."""
+    predicted, expected = (prediction.predictions > 0).astype(int), prediction.label_ids.astype(int)
+    return label_f1(predicted, expected) | {"accuracy": float((predicted == expected).all(1).mean())}
+
+
+def _describe(examples: Sequence[Example], names: Sequence[str], several: bool) -> str:
+    if several:
+        return f"which of {len(names)} labels a text has: {first_few(names)}"
+    label, share = majority(examples)
+    what = "pair of texts" if examples[0].pair is not None else "text"
+    return f"which of {len(names)} classes a {what} is: {first_few(names)}; {share:.0%} are {label}"

@@ -1,0 +1,157 @@
+"""Labelled texts in: files with named columns (`.tsv`, `.csv`, `.jsonl`) become lists of examples."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minibert.text.corpus import numbered_lines, parse_record
+
+# The names that data sets give to a text and, where there is one, to the other text of the pair.
+TEXT_NAMES = {
+    "text": "text_pair",
+    "sentence": None,
+    "sentence1": "sentence2",
+    "question1": "question2",
+    "premise": "hypothesis",
+    "query": "passage",
+    "question": "sentence",
+    "review": None,
+    "content": None,
+}
+LABEL_NAMES = ("label", "labels", "score", "similarity_score", "similarity", "class", "category", "target")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold what; None: found by its name. Several labels of a text stand between separators."""
+
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+    label_separator: str | None = None  # None: a text has one label (but a list in JSON holds several)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text, or a pair of them, with what is known about it, and where it came from."""
+
+    text: str
+    pair: str | None
+    label: str | list[str] | None  # as it stands in the file
+    place: str  # "file, line 3": how every message about it begins
+
+
+def read_examples(path: str | Path, columns: Columns, *, labelled: bool = True, paired: bool = False) -> list[Example]:
+    """All examples of a `.tsv` (no quoting), `.csv` or `.jsonl` file, in order; any of them may be gzipped.
+
+    A file of another suffix holds a text a line, if no labels are asked for.
+
+    Args:
+        labelled: whether there must be a label.
+        paired: whether there must be a pair.
+
+    Raises `ValueError` naming file and line: no such column (it says which there are), a line that does not fit the
+    header, an empty text, no label, bytes that are not UTF-8; or an empty file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file")
+    rows = _rows(file, labelled)
+    examples: list[Example] = []
+    chosen: Columns | None = None
+    for number, row in rows:
+        if chosen is None:
+            chosen = _choose(file, list(row), columns, labelled, paired)
+        examples.append(_example(f"{file}, line {number}", row, chosen))
+    if not examples:
+        raise ValueError(f"{file}: no examples in this file; expected a header and then a line for each example")
+    return examples
+
+
+# --- rows of a file -------------------------------------------------------------------------------------
+
+
+def _rows(file: Path, labelled: bool) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers, and the fields of each line by name."""
+    suffix = Path(file.name.lower().removesuffix(".gz")).suffix
+    if suffix == ".jsonl":
+        return ((n, parse_record(file, n, line)) for n, line in numbered_lines(file) if line.strip())
+    if suffix == ".tsv":
+        return _table(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+    if suffix == ".csv":
+        return _table(file, strict=True)
+    if labelled:
+        raise ValueError(f"{file}: expected a .tsv, .csv or .jsonl file with named columns; rename it if it is one")
+    return ((n, {"text": line}) for n, line in numbered_lines(file) if line.strip())
+
+
+def _table(file: Path, **dialect: Any) -> Iterator[tuple[int, dict[str, str]]]:
+    reader = csv.reader((line for _, line in numbered_lines(file)), **dialect)
+    try:
+        header = next(reader, [])
+        for fields in reader:
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                raise ValueError(
+                    f"{file}, line {reader.line_num}: expected {len(header)} fields as in the header"
+                    f" ({', '.join(header)}), found {len(fields)}"
+                )
+            yield reader.line_num, dict(zip(header, fields, strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{file}, line {reader.line_num}: {error}; is a quote not closed?") from error
+
+
+# --- which column is what -------------------------------------------------------------------------------
+
+
+def _choose(file: Path, names: list[str], wanted: Columns, labelled: bool, paired: bool) -> Columns:
+    """The names of the columns to use: those wanted, or else those that data sets use."""
+    for option, name in (("text", wanted.text), ("pair", wanted.pair), ("label", wanted.label)):
+        if name is not None and name not in names:
+            raise ValueError(f"{file}: --{option}-column {name}: no such column, only {', '.join(names)}")
+    text = wanted.text or next((n for n in TEXT_NAMES if n in names and TEXT_NAMES[n] in names), None)
+    text = text or next((n for n in TEXT_NAMES if n in names), None)
+    pair = wanted.pair or (None if wanted.text else TEXT_NAMES.get(text))
+    label = wanted.label or next((n for n in LABEL_NAMES if n in names), None)
+    needed = {"text": text, "pair": pair if pair in names else None, "label": label}
+    for option, is_needed in (("text", True), ("pair", paired), ("label", labelled)):
+        if is_needed and needed[option] is None:
+            raise ValueError(
+                f"{file}: which column is the {option}? Pass --{option}-column with one of {', '.join(names)}"
+            )
+    return Columns(text, needed["pair"], label if labelled else None, wanted.label_separator)
+
+
+def _example(place: str, row: dict[str, Any], columns: Columns) -> Example:
+    texts = [_text(place, row, name) for name in (columns.text, columns.pair) if name]
+    label = None if columns.label is None else _label(place, row, columns)
+    return Example(texts[0], texts[1] if columns.pair else None, label, place)
+
+
+def _text(place: str, row: dict[str, Any], name: str) -> str:
+    text = row.get(name)
+    if not isinstance(text, str):
+        raise ValueError(f"{place}: expected a text in the column {name}, found {text!r:.80}")
+    if not text.strip():
+        raise ValueError(f"{place}: the text in the column {name} is empty; fill it, or remove the line")
+    return text.strip()
+
+
+def _label(place: str, row: dict[str, Any], columns: Columns) -> str | list[str]:
+    value = row.get(columns.label)
+    if isinstance(value, list):
+        return [_word(place, item, columns.label) for item in value]
+    if columns.label_separator is not None:
+        return [part.strip() for part in str(value or "").split(columns.label_separator) if part.strip()]
+    return _word(place, value, columns.label)
+
+
+def _word(place: str, value: Any, name: str) -> str:
+    """A label as a word: JSON also has numbers and truth values."""
+    word = str(value).strip() if isinstance(value, str | int | float) else ""
+    if not word:
+        raise ValueError(f"{place}: expected a label in the column {name}, found {value!r:.80}")
+    return word
