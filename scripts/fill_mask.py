@@ -2,10 +2,8 @@
 
 import argparse
 
-from minibert import BertConfig, BertForMaskedLM, BertForPreTraining
+from minibert import pipeline
 from minibert.cli import run
-from minibert.inference.fill_mask import fill_mask
-from minibert.text.tokenizer import BertTokenizer
 
 
 def main() -> None:
@@ -14,15 +12,13 @@ def main() -> None:
     parser.add_argument("--model", default="minibert-tiny", metavar="NAME", help="a folder or a hub name (%(default)s)")
     parser.add_argument("--top-k", type=int, default=5, help="candidates per mask (%(default)s)")
     args = parser.parse_args()
-    tokenizer = BertTokenizer.from_pretrained(args.model)
-    # A pretraining checkpoint has a second head; to leave it out would be worth a warning.
-    config = BertConfig.from_pretrained(args.model)
-    model_class = BertForPreTraining if "BertForPreTraining" in (config.architectures or ()) else BertForMaskedLM
-    model = model_class.from_pretrained(args.model)
-    for number, candidates in enumerate(fill_mask(model, tokenizer, args.text, args.top_k), start=1):
+    # In fp32, so that every machine prints the same.
+    found = pipeline("fill-mask", args.model, precision="fp32")(args.text, top_k=args.top_k)
+    masks = found if isinstance(found[0], list) else [found]
+    for number, candidates in enumerate(masks, start=1):
         print(f"mask {number}")
         for candidate in candidates:
-            print(f"  {candidate.probability:6.1%}  {candidate.token}")
+            print(f"  {candidate['score']:6.1%}  {candidate['token_str']}")
 
 
 if __name__ == "__main__":

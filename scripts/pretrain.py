@@ -21,6 +21,8 @@ def main() -> None:
         "--preset", choices=PRESETS, default=defaults.preset, help="size (of a new model) and recipe (%(default)s)"
     )
     parser.add_argument("--vocab-size", type=int, default=defaults.vocab_size, help="of a new vocabulary (%(default)s)")
+    parser.add_argument("--masking-rate", type=float, metavar="SHARE", help="of the tokens (default: the preset's)")
+    parser.add_argument("--whole-word-masking", action="store_true", help="hide all pieces of a word together")
     parser.add_argument("--minutes", type=float, default=defaults.minutes, help="of training (%(default)s)")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")
     parser.add_argument("--output-dir", type=Path, default=defaults.output_dir, help="(%(default)s)")

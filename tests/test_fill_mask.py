@@ -1,56 +1,69 @@
-"""Fill-mask: the reference's probabilities, for every mask, best first."""
+"""Fill-mask: the reference's candidates, for every mask, best first."""
 
 import pytest
-import torch
-from reference import TINY, ours_of, reference_model
+from pipeline_runs import TOKENS, checkpoint, our_tokenizer, reference_pipeline
+from reference import ours_of, reference_model
 
-from minibert.inference.fill_mask import fill_mask
-from minibert.text.tokenizer import BertTokenizer
+from minibert import pipeline
+from minibert.inference.base import InputError
+from minibert.inference.fill_mask import FillMaskPipeline
 
-LETTERS = [chr(ord("a") + i) for i in range(26)]
-TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{c}" for c in LETTERS)]
-TOKENS += [f"[unused{i}]" for i in range(TINY["vocab_size"] - len(TOKENS))]
+MASKED = ["a [MASK] c d [MASK] xyz", "[MASK] b", "q r [MASK]. é 7", "[MASK] [MASK] [MASK]"]
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    return BertTokenizer({token: i for i, token in enumerate(TOKENS)})
+def fill():
+    return pipeline("fill-mask", checkpoint("BertForMaskedLM"), precision="fp32", device="cpu")
 
 
-@pytest.mark.parametrize("class_name", ["BertForMaskedLM", "BertForPreTraining"])
-def test_probabilities_are_the_references(tokenizer, class_name):
-    theirs = reference_model(class_name)
-    found = fill_mask(ours_of(theirs), tokenizer, "a [MASK] c d [MASK] xyz", top_k=7)
-    ids = torch.tensor([tokenizer.encode("a [MASK] c d [MASK] xyz")])
-    with torch.no_grad():
-        outputs = theirs(ids)
-    logits = outputs.logits if class_name == "BertForMaskedLM" else outputs.prediction_logits
-    for candidates, position in zip(found, (2, 5), strict=True):
-        expected = logits[0, position].softmax(-1).sort(descending=True)
-        assert [c.token for c in candidates] == [TOKENS[i] for i in expected.indices[:7]]
-        assert [c.probability for c in candidates] == pytest.approx(expected.values[:7].tolist(), rel=1e-5)
+def assert_same_candidates(found, expected):
+    if isinstance(expected[0], list):
+        assert len(found) == len(expected)
+        for row, expected_row in zip(found, expected, strict=True):
+            assert_same_candidates(row, expected_row)
+        return
+    assert [c.pop("score") for c in found] == pytest.approx([c.pop("score") for c in expected], rel=1e-4)
+    assert found == expected
 
 
-def test_number_of_candidates(tokenizer):
-    model = ours_of(reference_model("BertForMaskedLM"))
-    assert len(fill_mask(model, tokenizer, "[MASK] b")[0]) == 5
-    (everything,) = fill_mask(model, tokenizer, "[MASK] b", top_k=10_000)
-    assert sorted(c.token for c in everything) == sorted(TOKENS)
-    assert sum(c.probability for c in everything) == pytest.approx(1, rel=1e-5)
+@pytest.mark.parametrize("options", [{}, {"top_k": 1}, {"top_k": 11}])
+def test_candidates_are_the_references(fill, options):
+    theirs = reference_pipeline("fill-mask", checkpoint("BertForMaskedLM"))
+    assert_same_candidates(fill(MASKED, **options), theirs(MASKED, **options))
+    for text in MASKED[:2]:
+        assert_same_candidates(fill(text, **options), theirs(text, **options))
+
+
+def test_a_list_of_one_text_is_a_list(fill):
+    assert fill(MASKED[1:2]) == [fill(MASKED[1])]
+
+
+def test_a_model_with_both_heads_of_pretraining():
+    model = ours_of(reference_model("BertForPreTraining"))
+    found = FillMaskPipeline(model, our_tokenizer())(MASKED)
+    only = pipeline("fill-mask", checkpoint("BertForPreTraining"), precision="fp32", device="cpu")(MASKED)
+    for candidates, expected in zip(found, only, strict=True):
+        assert_same_candidates(candidates, expected)
+
+
+def test_number_of_candidates(fill):
+    assert len(fill("[MASK] b")) == 5
+    everything = fill("[MASK] b", top_k=10_000)
+    assert sorted(TOKENS[c["token"]] for c in everything) == sorted(TOKENS)
+    assert sum(c["score"] for c in everything) == pytest.approx(1, rel=1e-5)
     with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
-        fill_mask(model, tokenizer, "[MASK] b", top_k=0)
+        fill("[MASK] b", top_k=0)
 
 
-def test_text_without_a_mask(tokenizer):
-    model = ours_of(reference_model("BertForMaskedLM"))
-    for text in ("a b c", "", "a mask"):
-        with pytest.raises(ValueError, match=r"no \[MASK\]"):
-            fill_mask(model, tokenizer, text)
+@pytest.mark.parametrize("text", ["a b c", "", "a mask"])
+def test_text_without_a_mask(fill, text):
+    with pytest.raises(InputError, match=r"no \[MASK\]") as error:
+        fill(["[MASK] b", text])
+    assert error.value.index == 1
 
 
-def test_text_that_is_too_long(tokenizer):
-    model = ours_of(reference_model("BertForMaskedLM"))
+def test_text_that_is_too_long(fill):
     longest = "a " * 21 + "[MASK]"  # 24 tokens with [CLS] and [SEP]
-    assert len(fill_mask(model, tokenizer, longest)) == 1
-    with pytest.raises(ValueError, match="25 tokens.*24"):
-        fill_mask(model, tokenizer, "a " + longest)
+    assert len(fill(longest)) == 5
+    with pytest.raises(InputError, match=r"25 tokens.*24"):
+        fill("a " + longest)

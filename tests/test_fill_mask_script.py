@@ -4,32 +4,31 @@ import re
 
 import pytest
 import script_runs
-from reference import ours_of, reference_model
-from test_fill_mask import TOKENS
+from pipeline_runs import checkpoint
 
-from minibert.inference.fill_mask import fill_mask
-from minibert.text.tokenizer import BertTokenizer
+from minibert import pipeline
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder():
     """A checkpoint with random weights."""
-    folder = tmp_path_factory.mktemp("model")
-    ours_of(reference_model("BertForMaskedLM")).save_pretrained(folder)
-    BertTokenizer({token: i for i, token in enumerate(TOKENS)}).save_pretrained(folder)
-    return folder
+    return checkpoint("BertForMaskedLM")
 
 
 def test_candidates_as_a_user_sees_them(folder):
     ending = script_runs.start("fill_mask", "a [MASK] c [MASK] d", "--model", folder, "--top-k", 3)
     assert ending.code == 0 and not ending.err
-    tokenizer = BertTokenizer.from_pretrained(folder)
-    expected = fill_mask(ours_of(reference_model("BertForMaskedLM")), tokenizer, "a [MASK] c [MASK] d", top_k=3)
+    expected = pipeline("fill-mask", folder, precision="fp32")("a [MASK] c [MASK] d", top_k=3)
     lines = ending.out.splitlines()
     assert [lines[0], lines[4]] == ["mask 1", "mask 2"]
     assert [line.split() for line in lines[1:4] + lines[5:]] == [
-        [f"{c.probability:.1%}", c.token] for candidates in expected for c in candidates
+        [f"{c['score']:.1%}", c["token_str"]] for candidates in expected for c in candidates
     ]
+
+
+def test_one_mask(capsys, folder):
+    ending = script_runs.call(capsys, "fill_mask", "a [MASK] c", "--model", folder, "--top-k", 2)
+    assert [line.split()[0] for line in ending.out.splitlines()][0] == "mask" and len(ending.out.splitlines()) == 3
 
 
 @pytest.mark.parametrize(

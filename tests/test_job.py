@@ -41,7 +41,6 @@ def test_it_learns_what_follows_what(tmp_path):
             **preset.config,
             vocab_size=len(tokenizer),
             max_position_embeddings=32,
-            initializer_range=0.08,
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
         )

@@ -1,12 +1,13 @@
 """The checkpoint that ships with the package: small, found by its name, the same in the reference, and of use."""
 
+import golden
 import pytest
 import torch
 import transformers
 
 from minibert import BertForPreTraining, BertModel, BertTokenizer
 from minibert.checkpoint.hub import SHIPPED
-from minibert.inference.fill_mask import fill_mask
+from minibert.inference.fill_mask import FillMaskPipeline
 
 NAME = "minibert-tiny"
 
@@ -42,6 +43,12 @@ def test_same_as_the_reference(model, tokenizer):
     assert torch.equal(ours.seq_relationship_logits, theirs.seq_relationship_logits)
 
 
+@pytest.mark.parametrize("class_name", golden.LABELS)
+def test_the_stored_values_are_the_references(class_name):
+    """If the checkpoint was replaced on purpose: `python tests/golden.py`."""
+    golden.assert_close(golden.measure(golden.reference(class_name), class_name), golden.stored()[class_name], 1e-9)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -50,5 +57,5 @@ def test_same_as_the_reference(model, tokenizer):
     ],
 )
 def test_fills_masks_of_python_documentation(model, tokenizer, text, expected):
-    (candidates,) = fill_mask(model, tokenizer, text, top_k=3)
-    assert expected in [candidate.token for candidate in candidates]
+    candidates = FillMaskPipeline(model, tokenizer)(text, top_k=3)
+    assert expected in [candidate["token_str"] for candidate in candidates]

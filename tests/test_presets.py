@@ -1,10 +1,9 @@
 """Presets: every one of them describes a model and a run that can be."""
 
 import pytest
-import torch
 
 import minibert
-from minibert.pretraining.presets import PRESETS, has_fast_bf16
+from minibert.pretraining.presets import PRESETS
 from minibert.training.arguments import TrainingArguments
 
 
@@ -21,20 +20,6 @@ def test_preset_is_possible(name):
 def test_sizes_are_those_of_the_published_miniatures(name):
     published = getattr(minibert.BertConfig, name)()
     for field, value in PRESETS[name].config.items():
-        if field != "num_attention_heads":  # more and smaller heads: one for each near neighbour
+        # More and smaller heads: one for each near neighbour.
+        if field not in ("num_attention_heads", "initializer_range"):
             assert value == getattr(published, field)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor only where there is no GPU")
-@pytest.mark.parametrize(("bf16", "amx"), [(True, False), (False, True), (False, False)])
-def test_bf16_where_the_processor_has_it(monkeypatch, bf16, amx):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    assert has_fast_bf16() == (bf16 or amx)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor only where there is no GPU")
-def test_no_bf16_where_nobody_can_say(monkeypatch):
-    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.delattr(torch.cpu, probe, raising=False)
-    assert has_fast_bf16() is False

@@ -6,12 +6,16 @@ import re
 import shutil
 
 import matplotlib.image
+import numpy as np
 import pytest
 import script_runs
 import torch
 import transformers
 
 import minibert
+from minibert.labels import IGNORE_INDEX
+from minibert.pretraining import job
+from minibert.text.dataset import PretrainingDataset
 from minibert.text.tokenizer import BertTokenizer
 
 NOUNS, VERBS, FOOD = ("cat", "dog", "bird", "horse"), ("eats", "sees", "likes"), ("bread", "fish", "corn", "grass")
@@ -142,6 +146,25 @@ def test_odd_corpora(capsys, tmp_path, text):
     assert (tmp_path / "run" / "model.safetensors").is_file()
 
 
+def test_another_way_of_masking(capsys, corpus, tmp_path, monkeypatch):
+    """Nearly all words are masked, and whole: a run that says so draws such labels."""
+    built = []
+
+    class Watched(PretrainingDataset):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            built.append(self)
+
+    monkeypatch.setattr(job, "PretrainingDataset", Watched)
+    options = ("--vocab-size", 60, "--masking-rate", 0.5, "--whole-word-masking")
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", corpus, *options)
+    assert ending.code == 0, ending.err
+    trained_on, held_out = built
+    labels = [trained_on[i]["labels"] for i in range(20)]
+    assert 0.4 < np.mean(np.concatenate(labels) != IGNORE_INDEX) <= 0.5 and trained_on.whole_word_masking
+    assert held_out.masking_rate == 0.15 and not held_out.whole_word_masking  # so that losses can be compared
+
+
 # --- bad input
 
 
@@ -170,6 +193,13 @@ def test_bad_minutes(capsys, corpus, tmp_path, minutes):
     ending = pretrain(capsys, tmp_path / "run", "--corpus", corpus, f"--minutes={minutes}")
     assert "--minutes must be above 0" in ending.only_error
     assert not ending.out  # said at once
+
+
+@pytest.mark.parametrize("rate", ["0", "1.5", "nan"])
+def test_bad_masking_rate(capsys, corpus, tmp_path, rate):
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", corpus, f"--masking-rate={rate}")
+    assert "--masking-rate must be a share" in ending.only_error
+    assert not ending.out
 
 
 def test_bad_vocabulary_size(capsys, corpus, tmp_path):

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from minibert.config import BertConfig
-from minibert.inference.fill_mask import fill_mask
+from minibert.inference.fill_mask import FillMaskPipeline
+from minibert.precision import has_fast_bf16
 from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.pretraining.initialization import initialise_from_corpus
 from minibert.pretraining.preparation import load_tokenizer, prepare, say, say_pairs, say_vocabulary
-from minibert.pretraining.presets import PRESETS, Preset, has_fast_bf16
+from minibert.pretraining.presets import PRESETS, Preset
 from minibert.tasks import BertForPreTraining
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus, vocabulary_hash
@@ -26,6 +27,7 @@ from minibert.training.checkpointing import ResumeError, checkpoints
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE
 from minibert.training.plots import plot_losses
+from minibert.training.run_folder import only_run_in, refuse_used
 from minibert.training.trainer import Trainer
 
 # At most about as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
@@ -54,6 +56,8 @@ class PretrainingOptions:
     model: str | None = None  # None: start from fresh weights
     preset: str = "tiny"
     vocab_size: int = 8192
+    masking_rate: float | None = None  # None: that of the preset
+    whole_word_masking: bool = False
     minutes: float = 4.0
     seed: int = 42
     output_dir: Path = Path("runs/pretrain")
@@ -63,17 +67,23 @@ class PretrainingOptions:
 def pretrain(options: PretrainingOptions) -> None:
     """Run the job, printing what happens; leaves a checkpoint, `metrics.jsonl` and `loss.png` in `output_dir`.
 
-    Raises `CorpusError` or `CheckpointError` for input that cannot be used.
+    Raises `CorpusError` or `CheckpointError` for input that cannot be used, and `RunFolderError` for an `output_dir`
+    in which another run is, or was when this is a new one.
     """
     if options.preset not in PRESETS:
         raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {options.preset!r}")
     if not options.minutes > 0:
         raise ValueError(f"--minutes must be above 0, got {options.minutes}")
+    if options.masking_rate is not None and not 0 < options.masking_rate <= 1:
+        raise ValueError(f"--masking-rate must be a share above 0 and at most 1, got {options.masking_rate}")
     if options.data is not None and options.corpus is not None:
         raise ValueError("--data and --corpus are both text to train on: give one of them")
     if options.resume and not checkpoints(options.output_dir):
         raise ResumeError(f"--resume: no checkpoint to go on from in --output-dir {options.output_dir}")
-    with _open_corpus(options) as (corpus, tokenizer):
+    if not options.resume:
+        refuse_used(options.output_dir)
+    # Locked from the start: nobody should hear after the corpus was read that the folder is taken.
+    with only_run_in(options.output_dir, Processes.join().is_first), _open_corpus(options) as (corpus, tokenizer):
         _pretrain(corpus, tokenizer, options, PRESETS[options.preset])
 
 
@@ -101,7 +111,14 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
     model = _model(tokenizer, options, preset)
     train, held_out = corpus.split(every=max(20, corpus.n_tokens // HELD_OUT_TOKENS))
     max_length = min(preset.max_length, model.config.max_position_embeddings)
-    dataset = PretrainingDataset(train, tokenizer, max_length, options.seed, masking_rate=preset.masking_rate)
+    dataset = PretrainingDataset(
+        train,
+        tokenizer,
+        max_length,
+        options.seed,
+        masking_rate=preset.masking_rate if options.masking_rate is None else options.masking_rate,
+        whole_word_masking=options.whole_word_masking,
+    )
     held_out_set = PretrainingDataset(held_out, tokenizer, max_length, options.seed)
     say_pairs(dataset.pairs)
     if options.model is None and not options.resume:  # the checkpoint would take the place of what was counted
@@ -136,7 +153,6 @@ def _model(tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset
                 vocab_size=len(tokenizer),
                 pad_token_id=tokenizer.pad_token_id,
                 max_position_embeddings=preset.max_length,
-                initializer_range=0.08,
                 **preset.config,
             )
         )
@@ -213,8 +229,8 @@ def _hide_words(
 
 
 def _guesses(model: BertForPreTraining, tokenizer: BertTokenizer, sentence: str) -> str:
-    (candidates,) = fill_mask(model, tokenizer, sentence, top_k=4)
-    return ", ".join(f"{c.token} {c.probability:.0%}" for c in candidates)
+    candidates = FillMaskPipeline(model, tokenizer)(sentence, top_k=4)
+    return ", ".join(f"{c['token_str']} {c['score']:.0%}" for c in candidates)
 
 
 def _describe(metrics: dict[str, float]) -> str:

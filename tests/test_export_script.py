@@ -1,0 +1,88 @@
+"""`scripts/export.py`: files that are whole, what int8 costs, or one line that says what was wrong."""
+
+import json
+import re
+import shutil
+
+import onnxruntime
+import pytest
+import script_runs
+from pipeline_runs import checkpoint
+from safetensors.torch import load_file, save_file
+
+WRITTEN = {"model.onnx", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "config.json", "example.py"}
+
+
+def labelled():
+    """A classifier of one layer, and examples of its two classes."""
+    return checkpoint("BertForSequenceClassification", num_hidden_layers=1)
+
+
+@pytest.fixture
+def examples(tmp_path):
+    path = tmp_path / "examples.tsv"
+    rows = [(f"LABEL_{i % 2}", f"{'abcdef'[i % 6]} {'ghijk'[i % 5]}") for i in range(20)]
+    path.write_text("label\ttext\n" + "".join(f"{label}\t{text}\n" for label, text in rows))
+    return path
+
+
+def test_files_and_scores(capsys, tmp_path, examples):
+    output = tmp_path / "out"
+    arguments = ("--model", labelled(), "--output", output, "--int8", "--eval", examples)
+    ending = script_runs.call(capsys, "export", *arguments)
+    assert ending.code == 0, ending
+    assert {path.name for path in output.iterdir()} == WRITTEN | {"model.int8.onnx"}
+    assert re.search(r"^fp32 .* onnxruntime's outputs are within \de-0[67] of ours$", ending.out, re.MULTILINE)
+    before, after = map(float, re.search(r"accuracy (0\.\d+) → (0\.\d+)", ending.out).groups())
+    assert abs(before - after) < 0.3 and json.loads((output / "config.json").read_text())["id2label"]
+    assert "model.int8.onnx" in (output / "example.py").read_text()
+
+
+def test_an_encoder_without_a_pooler(capsys, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoint("BertModel", num_hidden_layers=1), folder)
+    tensors = load_file(folder / "model.safetensors")
+    rest = {key: x.clone() for key, x in tensors.items() if not key.startswith("pooler.")}
+    save_file(rest, folder / "model.safetensors", metadata={"format": "pt"})
+    ending = script_runs.call(capsys, "export", "--model", folder, "--output", tmp_path / "out", "--int8")
+    assert ending.code == 0, ending
+    cosine = float(re.search(r"cosine to fp32 at least (\d\.\d+) for 200 sentences", ending.out).group(1))
+    assert 0.9 < cosine <= 1
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
+    assert [output.name for output in session.get_outputs()] == ["last_hidden_state"]
+
+
+@pytest.mark.parametrize(
+    ("class_name", "rows", "message"),
+    [
+        (
+            "BertForSequenceClassification",
+            "label\ttext\ngood\ta\nbad\tb\n",
+            r"expected the labels \['LABEL_0', 'LABEL_1'",
+        ),
+        ("BertForSequenceClassification", "label\nLABEL_0\n", r"examples\.tsv"),
+        ("BertForMaskedLM", "label\ttext\n", "--eval: BertForMaskedLM has no task with a score"),
+    ],
+)
+def test_an_evaluation_file_that_does_not_fit(capsys, tmp_path, examples, class_name, rows, message):
+    examples.write_text(rows)
+    arguments = ("--model", checkpoint(class_name), "--output", tmp_path / "out", "--eval", examples)
+    assert re.search(message, script_runs.call(capsys, "export", *arguments).only_error)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("BertForSequenceClassification", r"its config says BertForSequenceClassification, but it lacks classifier"),
+        ("BertLMHeadModel", "its config says BertLMHeadModel, which is no class of minibert"),
+        ("Trainer", "its config says Trainer, which is no class of minibert"),
+    ],
+)
+def test_a_checkpoint_that_is_not_what_it_says(capsys, tmp_path, said, message):
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoint("BertModel"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": [said]}))
+    ending = script_runs.call(capsys, "export", "--model", folder, "--output", tmp_path / "out")
+    assert re.search(message, ending.only_error)

@@ -1,0 +1,73 @@
+"""Loading for a task: only a checkpoint whose head was trained for it; layers in bf16 if asked for."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from checkpoints import CLASSES, warnings_in
+from pipeline_runs import checkpoint, our_tokenizer
+
+import minibert
+from minibert.checkpoint.files import CheckpointError
+from minibert.inference.loading import load_for
+from minibert.inference.pipelines import TASKS
+
+
+def load(task, folder, precision="fp32"):
+    _, model_class, trained_as = TASKS[task]
+    return load_for(task, model_class, trained_as, folder, precision, "cpu")
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("class_name", CLASSES)
+def test_a_checkpoint_is_used_for_what_it_was_trained_for(caplog, task, class_name):
+    _, model_class, trained_as = TASKS[task]
+    folder = checkpoint(class_name)
+    if class_name in trained_as or not trained_as:
+        model, tokenizer = load(task, folder)
+        assert type(model) is model_class and not model.training and len(tokenizer) == 97
+    else:
+        with pytest.raises(CheckpointError) as error:
+            load(task, folder)
+        assert all(name in str(error.value) for name in (str(folder), task, class_name, *trained_as))
+    assert not warnings_in(caplog)
+
+
+@pytest.mark.parametrize("said", [None, ["BertForSequenceClassification"], ["SomethingElse"]])
+def test_the_head_must_be_there_whatever_the_config_says(tmp_path, said):
+    shutil.copytree(checkpoint("BertModel"), tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"architectures": said}))
+    with pytest.raises(CheckpointError, match=r"lacks classifier\.weight, classifier\.bias"):
+        load("text-classification", tmp_path)
+
+
+def test_a_tokenizer_of_another_model(tmp_path):
+    shutil.copytree(checkpoint("BertModel"), tmp_path, dirs_exist_ok=True)
+    our_tokenizer(added_tokens=["longer"]).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="tokenizer has 98 word pieces, the model 97"):
+        load("feature-extraction", tmp_path)
+
+
+def test_warnings_are_heard_again_afterwards(caplog):
+    load("fill-mask", checkpoint("BertForPreTraining"))
+    minibert.BertModel.from_pretrained(checkpoint("BertForPreTraining"))
+    assert len(warnings_in(caplog)) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"output_hidden_states": True, "output_attentions": True}])
+def test_bf16_is_for_the_layers_alone(options):
+    exact, _ = load("token-classification", checkpoint("BertForTokenClassification"))
+    rounded, _ = load("token-classification", checkpoint("BertForTokenClassification"), "bf16")
+    types = {name.split(".")[1]: p.dtype for name, p in rounded.named_parameters()}
+    assert types.pop("encoder") == torch.bfloat16 and set(types.values()) == {torch.float32}
+    ids = torch.arange(5, 17)[None]
+    with torch.no_grad():
+        found, expected = rounded(ids, **options), exact(ids, **options)
+    for x, y in zip(found.to_tuple(), expected.to_tuple(), strict=True):
+        pairs = zip(x, y, strict=True) if isinstance(x, tuple) else [(x, y)]
+        for a, b in pairs:
+            assert a.dtype == torch.float32
+            torch.testing.assert_close(a, b, atol=0.15, rtol=0.05)
+    assert 1e-5 < (found.logits - expected.logits).abs().max() < 0.15

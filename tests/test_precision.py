@@ -1,0 +1,34 @@
+"""Precision: bf16 where the machine has it in hardware, or where it is asked for."""
+
+import pytest
+import torch
+
+from minibert.precision import dtype_of, has_fast_bf16
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor only where there is no GPU")
+@pytest.mark.parametrize(("bf16", "amx"), [(True, False), (False, True), (False, False)])
+def test_bf16_where_the_processor_has_it(monkeypatch, bf16, amx):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert has_fast_bf16() == (bf16 or amx)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor only where there is no GPU")
+def test_no_bf16_where_nobody_can_say(monkeypatch):
+    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, probe, raising=False)
+    assert has_fast_bf16() is False
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_names(monkeypatch, fast):
+    monkeypatch.setattr("minibert.precision.has_fast_bf16", lambda: fast)
+    assert dtype_of("auto") == (torch.bfloat16 if fast else torch.float32)
+    assert (dtype_of("fp32"), dtype_of("bf16")) == (torch.float32, torch.bfloat16)
+
+
+@pytest.mark.parametrize("name", ["fp16", "", None])
+def test_other_names_are_refused(name):
+    with pytest.raises(ValueError, match="precision must be one of auto, fp32, bf16, got"):
+        dtype_of(name)

@@ -1,0 +1,80 @@
+"""`scripts/predict.py`: a JSON object for each line, or one line that says what was wrong."""
+
+import json
+
+import pytest
+import script_runs
+from pipeline_runs import checkpoint
+
+from minibert import pipeline
+
+
+@pytest.fixture
+def lines(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("a [MASK] b\n\n[MASK] cde\n")
+    return path
+
+
+def printed(ending):
+    assert ending.code == 0 and not ending.err, ending
+    return [json.loads(line) for line in ending.out.splitlines()]
+
+
+def test_a_process_of_its_own(lines):
+    folder = checkpoint("BertForMaskedLM")
+    arguments = ("--task", "fill-mask", "--model", folder, "--precision", "fp32", "--top-k", 2)
+    found = printed(script_runs.start("predict", lines, *arguments))
+    texts = ["a [MASK] b", "[MASK] cde"]
+    expected = pipeline("fill-mask", folder, precision="fp32")(texts, top_k=2)
+    assert [record["text"] for record in found] == texts
+    for record, candidates in zip(found, expected, strict=True):
+        assert [c["token_str"] for c in record["prediction"]] == [c["token_str"] for c in candidates]
+
+
+@pytest.mark.parametrize(
+    ("task", "class_name", "record", "options", "kind"),
+    [
+        ("text-classification", "BertForSequenceClassification", {"text": "a", "text_pair": "b"}, [], dict),
+        ("text-classification", "BertForSequenceClassification", {"text": "a"}, ["--top-k", 2], list),
+        (
+            "token-classification",
+            "BertForTokenClassification",
+            {"text": "a b"},
+            ["--aggregation-strategy", "first"],
+            list,
+        ),
+        ("question-answering", "BertForQuestionAnswering", {"question": "a", "context": "b c"}, [], dict),
+        ("feature-extraction", "BertModel", {"text": "a"}, [], list),
+        ("sentence-similarity", "BertModel", {"source_sentence": "a", "sentences": ["b", "c"]}, [], list),
+    ],
+)
+def test_every_task(capsys, tmp_path, task, class_name, record, options, kind):
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps(record | {"id": 1}) + "\n")
+    arguments = ("predict", path, "--task", task, "--model", checkpoint(class_name), *options)
+    (found,) = printed(script_runs.call(capsys, *arguments))
+    assert type(found.pop("prediction")) is kind
+    assert found == record | {"id": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "message"),
+    [
+        ("no mask", [], "lines.txt, line 4: the text has no [MASK]"),
+        ("[MASK] " * 40, [], "lines.txt, line 4: the text has 42 tokens, but the model reads only 24"),
+        ("[MASK]", ["--jsonl"], "lines.txt, line 1: not JSON"),
+        ("[MASK]", ["--aggregation-strategy", "first"], "--aggregation-strategy is for token-classification"),
+        ("[MASK]", ["--top-k", "0"], "top_k must be at least 1, got 0"),
+    ],
+)
+def test_bad_input(capsys, lines, line, options, message):
+    with lines.open("a") as file:
+        file.write(line + "\n")
+    arguments = ("predict", lines, "--task", "fill-mask", "--model", checkpoint("BertForMaskedLM"), *options)
+    assert message in script_runs.call(capsys, *arguments).only_error
+
+
+def test_a_model_without_the_head(capsys, lines):
+    ending = script_runs.call(capsys, "predict", lines, "--task", "fill-mask", "--model", checkpoint("BertModel"))
+    assert "fill-mask needs a checkpoint of BertForMaskedLM or BertForPreTraining" in ending.only_error
