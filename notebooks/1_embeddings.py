@@ -1,0 +1,304 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1 · Embeddings: a token is the sum of three look-ups
+#
+# This is the first of nine notebooks that take BERT apart, down to the last number, and put it together again. All
+# nine follow one sentence:
+#
+# > **The file is opened for reading.**
+#
+# Every notebook has one idea. It builds it with a loop, then with matrices, then as a module, and then *asserts* that
+# the result is what `minibert` computes. If a cell finishes, its claim is true. Everything runs offline, on the small
+# BERT that comes with the package.
+#
+# The idea of this one: before BERT computes anything, it looks up three vectors for each token and adds them.
+
+# %%
+# On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("minibert") is None:
+    repository = ""  # @param {type:"string"}
+    assert repository, "write the https address of the repository where you found this notebook, then run this cell"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{repository}"], check=True)
+
+# %%
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minibert import BertConfig, BertForPreTraining, BertTokenizer
+from minibert.checkpoint.hub import local_folder
+
+tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
+model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+
+# %% [markdown]
+# ## From text to numbers
+#
+# A network computes with numbers, so the text becomes **tokens**, and each token its number in a list of 8,192, the
+# *vocabulary*. `[CLS]` opens every text and `[SEP]` closes every sentence.
+
+# %%
+sentence = "The file is opened for reading."
+tokens = tokenizer.tokenize(sentence, add_special_tokens=True)
+token_ids = torch.tensor(tokenizer.convert_tokens_to_ids(tokens))  # (T,)
+for position, (token, token_id) in enumerate(zip(tokens, token_ids.tolist(), strict=True)):
+    print(f"position {position}: {token:8} → {token_id:4}")
+
+# %% [markdown]
+# The vocabulary holds frequent words whole and rare ones in pieces; `##` marks a piece that continues a word. Text
+# without spaces, such as Chinese, is split into its characters: each is a token of its own. Which pieces exist is
+# learnt from a corpus, by joining the pair of neighbours that says most, again and again. A vocabulary can be learnt
+# from a single sentence:
+
+# %%
+print(tokenizer.tokenize("An unopenable file is unusable."))
+chinese = "打开文件以便读取。"  # "The file is opened for reading."
+little = BertTokenizer.train([chinese], vocab_size=30, min_frequency=1)
+print(little.tokenize(chinese))
+assert little.tokenize(chinese) == list(chinese)
+
+# %% [markdown]
+# ## Three look-ups
+#
+# A token's number says nothing about it: 248 is not twice 124. So each number gets a *vector* of $D$ numbers, a row of
+# a table that was learnt. Two more tables say in which **segment** the token is (sentence A or B) and at which
+# **position**. The three vectors are added, and the sum is normalised:
+#
+# $$ e_t = W_{w_t} + G_{s_t} + P_t $$
+#
+# $$ x_t = \gamma \odot \frac{e_t - \mu_t}{\sqrt{\sigma_t^2 + \epsilon}} + \beta $$
+#
+# (Devlin et al. 2019, section 3 and figure 2; LayerNorm: Ba, Kiros and Hinton 2016, equation 4. The BERT paper does
+# not mention it, the code has it.)
+#
+# | symbol | here | shape | meaning |
+# | --- | --- | --- | --- |
+# | $t$ | `position` | | 0 to $T-1$ |
+# | $w_t$ | `token_ids[position]` | | number of the token |
+# | $s_t$ | `segment_ids[position]` | | 0 in sentence A, 1 in sentence B |
+# | $W$ | `word` | $(V, D)$ | word table |
+# | $G$ | `segment` | $(2, D)$ | segment table |
+# | $P$ | `position_table` | $(S, D)$ | position table |
+# | $\mu_t, \sigma_t^2$ | `mean`, `variance` | | of the $D$ numbers of $e_t$ |
+# | $\gamma, \beta$ | `norm.weight`, `norm.bias` | $(D)$ | learnt scale and shift |
+# | $\epsilon$ | `norm.eps` | | $10^{-12}$, against division by zero |
+
+# %%
+embeddings = model.bert.embeddings
+word, segment, position_table = embeddings.word.weight, embeddings.segment.weight, embeddings.position.weight
+for name, table in (("word", word), ("segment", segment), ("position", position_table)):
+    print(f"{name:8} table: {table.shape[0]:5,} rows of {table.shape[1]} numbers")
+segment_ids = torch.zeros_like(token_ids)  # one sentence: all of it is A
+T, D = len(tokens), word.shape[1]
+
+# %% [markdown]
+# ### First with a loop
+#
+# Nothing but additions, one number at a time:
+
+# %%
+summed = torch.empty(T, D)
+for position in range(T):
+    for d in range(D):
+        w, s = token_ids[position], segment_ids[position]
+        summed[position, d] = word[w, d] + segment[s, d] + position_table[position, d]
+print("file, the first six of its 128 numbers:", *(f"{number:6.3f}" for number in summed[2, :6]))
+
+# %% [markdown]
+# Here are the three addends and their sum, as pictures: a row for each token, a column for each of the first 48 of
+# the 128 dimensions. Grey is zero, black is large, white is large and negative.
+
+# %%
+addends = {"word": word[token_ids], "segment": segment[segment_ids], "position": position_table[:T], "sum": summed}
+figure, axes = plt.subplots(2, 2, figsize=(9, 4.4), sharex=True, sharey=True, layout="constrained")
+for ax, (name, matrix) in zip(axes.flat, addends.items(), strict=True):
+    image = ax.imshow(matrix[:, :48].numpy(), cmap="gray_r", vmin=-0.6, vmax=0.6, aspect="auto")
+    ax.set(title=name, yticks=range(T), yticklabels=tokens)
+for ax in axes[1]:
+    ax.set_xlabel("dimension")
+bar = figure.colorbar(image, ax=axes, label="value")
+
+# %% [markdown]
+# Every row of *segment* is the same: all tokens are in sentence A. In *position* you see waves that drift to the right:
+# neighbours look alike, and that is how the next notebook's heads will find them. (Our training starts the table
+# from sines and cosines, in the first 32 dimensions, and the words in the others. The first BERT started from
+# noise and had to find such an order.)
+#
+# ### Then with matrices
+#
+# A look-up is a matrix product in disguise. Write the token's number as a row of zeros with a single one
+# (**one-hot**), and the product with the table picks that row. Nobody computes it so, because almost all of the work
+# would be multiplying by zero; but it shows that a look-up is linear, and so how gradients reach the table.
+
+# %%
+one_hot = F.one_hot(token_ids, num_classes=len(word)).float()  # (T, V)
+looked_up = one_hot @ word  # (T, V) @ (V, D) -> (T, D)
+assert torch.equal(looked_up, word[token_ids])
+assert torch.equal(looked_up + segment[segment_ids] + position_table[:T], summed)
+print(f"{tuple(one_hot.shape)} @ {tuple(word.shape)} = {tuple(looked_up.shape)}, the same bits as the look-up")
+
+# %% [markdown]
+# ### LayerNorm
+#
+# The sum can be of any size. LayerNorm gives every token, on its own, mean 0 and variance 1, and then a scale
+# and a shift for each dimension that were learnt. The variance divides by $D$, not by $D-1$.
+
+# %%
+norm = embeddings.norm
+mean = summed.mean(dim=1, keepdim=True)  # (T, 1)
+variance = ((summed - mean) ** 2).mean(dim=1, keepdim=True)
+x = (summed - mean) / torch.sqrt(variance + norm.eps) * norm.weight + norm.bias
+for token, before, after in zip(tokens, summed, x, strict=True):
+    print(f"{token:8} length before {before.norm():5.2f}, after {after.norm():5.2f}")
+torch.testing.assert_close(x, norm(summed))
+
+# %% [markdown]
+# ### Then as a module
+#
+# A module keeps the tables together with what is done with them. One thing is new: **dropout**, which in training
+# sets a random tenth of the numbers to zero, so that the model does not rely on any single one. Outside of training
+# it does nothing.
+
+
+# %%
+class OurEmbeddings(nn.Module):
+    def __init__(self, vocabulary: int, segments: int, positions: int, hidden: int):
+        super().__init__()
+        self.word, self.segment = nn.Embedding(vocabulary, hidden), nn.Embedding(segments, hidden)
+        self.position = nn.Embedding(positions, hidden)
+        self.norm, self.dropout = nn.LayerNorm(hidden, eps=1e-12), nn.Dropout(0.1)
+
+    def forward(self, token_ids: Tensor, segment_ids: Tensor) -> Tensor:
+        positions = torch.arange(len(token_ids))
+        return self.dropout(self.norm(self.word(token_ids) + self.segment(segment_ids) + self.position(positions)))
+
+
+# %% [markdown]
+# It has the same parts under the same names as the package's, so it takes the package's numbers. And then it gives the
+# same result, to the last bit:
+
+# %%
+ours = OurEmbeddings(len(word), len(segment), len(position_table), D).eval()
+ours.load_state_dict(embeddings.state_dict())
+theirs = embeddings(token_ids, segment_ids, torch.arange(T))
+assert torch.equal(ours(token_ids, segment_ids), theirs)
+torch.testing.assert_close(x, theirs)
+print("equal to minibert.embeddings.Embeddings")
+
+# %% [markdown]
+# And `minibert`'s equals that of `transformers`, which most of the world uses. This cell needs `transformers` (it comes
+# with the extra `test`); without it, it says that it has checked nothing.
+
+# %%
+if importlib.util.find_spec("transformers") is None:
+    print("NOT CHECKED: transformers is not installed; pip install -e '.[test]'")
+else:
+    import transformers
+
+    transformers.logging.disable_progress_bar()
+    folder = local_folder("minibert-tiny")
+    reference = transformers.BertForPreTraining.from_pretrained(folder).float().eval()
+    expected = reference.bert.embeddings(token_ids[None], segment_ids[None])[0]
+    assert torch.equal(theirs, expected)
+    print("equal to the reference, to the last bit")
+
+# %% [markdown]
+# ## What the three are for
+#
+# Without positions a sentence would be a bag of words: shuffle the tokens, and you get the same vectors, shuffled. How
+# alike are the position vectors? The picture shows the cosine of the angle between any two of the first 24:
+
+# %%
+directions = F.normalize(position_table[:24] - position_table[:24].mean(dim=0), dim=1)
+figure, ax = plt.subplots(figsize=(4.4, 3.4), layout="constrained")
+image = ax.imshow((directions @ directions.T).numpy(), cmap="gray_r", vmin=-1, vmax=1)
+ax.set(xlabel="position", ylabel="position", title="near positions look alike")
+bar = figure.colorbar(image, label="cosine similarity")
+
+# %% [markdown]
+# And the word vectors? Words that occur in the same places have got similar vectors. Nobody told the model
+# what a file is; it has only read.
+
+# %%
+directions = F.normalize(word, dim=1)
+for name in ("file", "opened", "reading"):
+    similarity = directions @ directions[tokenizer.convert_tokens_to_ids(name)]  # (V,)
+    nearest = similarity.topk(6).indices[1:]  # the nearest is the word itself
+    print(f"{name:8} is near", ", ".join(tokenizer.convert_ids_to_tokens(nearest)))
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answers into `answers`, then run the cell that checks them. The solutions are in the last cell.
+#
+# 1. How many numbers does `Embeddings` of BERT-base hold (`BertConfig.base()`), word, segment and position
+#    tables and the LayerNorm together? Answer with a number.
+# 2. Write a function of `(x, weight, bias, eps)` that computes LayerNorm without `nn.LayerNorm`, for `x` of any
+#    shape `(..., D)`.
+# 3. Write a function of `(word, table, tokenizer, k)` that returns the `k` nearest tokens of a word, the word itself
+#    left out, as a list of strings.
+
+# %%
+answers = {
+    1: None,  # a number
+    2: None,  # a function of (x, weight, bias, eps)
+    3: None,  # a function of (word, table, tokenizer, k)
+}
+
+
+# %%
+def check_1(answer):
+    config = BertConfig.base()
+    with torch.device("meta"):  # shapes without memory
+        return answer == sum(p.numel() for p in type(embeddings)(config).parameters())
+
+
+def check_2(answer):
+    x, scale, shift = torch.randn(3, 2, 5, 7, generator=torch.Generator().manual_seed(0))
+    expected = F.layer_norm(x, (7,), scale[0, 0], shift[0, 0], 0.1)
+    return torch.allclose(answer(x, scale[0, 0], shift[0, 0], 0.1), expected, atol=1e-5)
+
+
+# %%
+def check_3(answer):
+    table = torch.zeros(len(tokenizer), 2)
+    close = tokenizer.convert_tokens_to_ids(["file", "stream", "list"])
+    table[close] = torch.tensor([[2.0, 0.0], [9.0, 1.0], [0.3, 0.2]])  # near by angle, not by length
+    return answer("file", table, tokenizer, 2) == ["stream", "list"]
+
+
+checks = {1: check_1, 2: check_2, 3: check_3}
+for number, answer in answers.items():
+    print(f"exercise {number}:", "open" if answer is None else "right" if checks[number](answer) else "not yet")
+
+
+# %% jupyter={"source_hidden": true}
+def layer_norm(x, weight, bias, eps):
+    mean, variance = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
+    return (x - mean) / (variance + eps) ** 0.5 * weight + bias
+
+
+def nearest_tokens(word, table, tokenizer, k):
+    directions = F.normalize(table, dim=1)
+    order = (directions @ directions[tokenizer.convert_tokens_to_ids(word)]).argsort(descending=True).tolist()
+    return [token for token in tokenizer.convert_ids_to_tokens(order) if token != word][:k]
+
+
+# %% jupyter={"source_hidden": true}
+solutions = {1: (30_522 + 2 + 512 + 1 + 1) * 768, 2: layer_norm, 3: nearest_tokens}
+assert all(checks[number](solution) for number, solution in solutions.items())
+print("all three solutions are right")

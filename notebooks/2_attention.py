@@ -1,0 +1,368 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2 · Attention: every token asks, and every token answers
+#
+# So far each token knows only itself. In "The file is opened for reading" the word *opened* should learn that it is
+# about a file, and that it is for reading. The idea of this notebook: each token asks a **query**, each token holds
+# up a **key**, and whoever's key fits the query gives its **value**. Five steps:
+#
+# 1. queries, keys and values · 2. scores · 3. softmax · 4. weights times values · 5. output projection and residual
+#
+# We do them for one head with the numbers on the screen, then for all heads at once.
+
+# %%
+# On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("minibert") is None:
+    repository = ""  # @param {type:"string"}
+    assert repository, "write the https address of the repository where you found this notebook, then run this cell"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{repository}"], check=True)
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor, nn
+
+from minibert import BertForPreTraining, BertTokenizer
+from minibert.attention import fused_attention, merge_heads, scaled_dot_product_attention
+from minibert.checkpoint.hub import local_folder
+from minibert.layout import BatchLayout
+
+tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
+model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+
+# %% [markdown]
+# `x` is what the last notebook ended with: a row of 128 numbers for each of the nine tokens.
+
+# %%
+sentence = "The file is opened for reading."
+tokens = tokenizer.tokenize(sentence, add_special_tokens=True)
+token_ids = torch.tensor(tokenizer.convert_tokens_to_ids(tokens))  # (T,)
+T = len(tokens)
+x = model.bert.embeddings(token_ids, torch.zeros_like(token_ids), torch.arange(T))  # (T, D)
+attention = model.bert.encoder.layer[0].attention
+D, H = x.shape[1], attention.num_heads
+K = D // H
+print(f"{T} tokens of D = {D} numbers, H = {H} heads of K = {K} each")
+
+# %% [markdown]
+# The equations, with the biases that the papers leave out (Vaswani et al. 2017, sections 3.2.1 and 3.2.2):
+#
+# $$ q_i = W^Q x_i + b^Q \qquad k_j = W^K x_j + b^K \qquad v_j = W^V x_j + b^V $$
+#
+# $$ s_{ij} = \frac{q_i \cdot k_j}{\sqrt{K}} \qquad a_{ij} = \frac{e^{s_{ij}}}{\sum_{j'} e^{s_{ij'}}}
+# \qquad c_i = \sum_j a_{ij} v_j $$
+#
+# $$ y_i = x_i + W^O \, [c_i^{1}; \ldots; c_i^{H}] + b^O $$
+#
+# | symbol | here | shape | meaning |
+# | --- | --- | --- | --- |
+# | $x_i$ | `x[i]` | $(D)$ | token $i$ |
+# | $W^Q, b^Q$ | `query_weight`, `query_bias` | $(K, D)$, $(K)$ | one head's rows of `attention.query` |
+# | $q_i, k_j, v_j$ | `queries[i]`, `keys[j]`, `values[j]` | $(K)$ | what $i$ asks, what $j$ offers and gives |
+# | $s_{ij}, a_{ij}$ | `scores[i, j]`, `weights[i, j]` | | how well they fit; the share that $i$ takes from $j$ |
+# | $c_i$ | `context[i]` | $(K)$ | the mix of values that $i$ gets, one for each head |
+# | $W^O, b^O$ | `attention.output` | $(D, D)$, $(D)$ | mixes the heads |
+#
+# ## One head, one number at a time
+#
+# ### Step 1: a query, a key and a value for each token
+#
+# A head owns $K = 32$ of the 128 rows of each projection. We take the first head.
+
+# %%
+head = 0
+rows = slice(head * K, (head + 1) * K)
+query_weight, query_bias = attention.query.weight[rows], attention.query.bias[rows]  # (K, D), (K,)
+queries = torch.empty(T, K)
+for i in range(T):
+    for k in range(K):
+        queries[i, k] = sum(query_weight[k] * x[i]) + query_bias[k]
+keys = x @ attention.key.weight[rows].T + attention.key.bias[rows]  # the same in one line
+values = x @ attention.value.weight[rows].T + attention.value.bias[rows]
+torch.testing.assert_close(queries, x @ query_weight.T + query_bias)
+
+# %% [markdown]
+# ### Step 2: scores
+#
+# The score of a pair is the dot product of the one's query and the other's key: large where both point the same way.
+# It is divided by $\sqrt{K}$; we will see why. Here is what *opened* asks, and how well each key fits:
+
+# %%
+scores = torch.empty(T, T)
+for i in range(T):
+    for j in range(T):
+        scores[i, j] = sum(queries[i] * keys[j]) / math.sqrt(K)
+opened = tokens.index("opened")
+for token, score in zip(tokens, scores[opened], strict=True):
+    print(f"opened → {token:8} {score:6.2f}")
+
+# %% [markdown]
+# ### Step 3: softmax
+#
+# Scores become shares: positive, and one in sum. Each *row* of the table is shared out, because it is the query that
+# distributes its attention.
+
+# %%
+weights = torch.empty(T, T)
+for i in range(T):
+    powers = [math.exp(score) for score in scores[i]]
+    weights[i] = torch.tensor([power / sum(powers) for power in powers])
+for token, weight in zip(tokens, weights[opened], strict=True):
+    print(f"opened → {token:8} {weight:6.1%}  {'█' * round(40 * weight.item())}")
+torch.testing.assert_close(weights.sum(dim=1), torch.ones(T))
+
+# %% [markdown]
+# ### Step 4: weights times values
+#
+# What *opened* gets is the values of all tokens, mixed in these shares:
+
+# %%
+context = torch.zeros(T, K)
+for i in range(T):
+    for j in range(T):
+        context[i] += weights[i, j] * values[j]
+print("opened, the first six of its 32 numbers:", *(f"{number:6.3f}" for number in context[opened, :6]))
+
+# %% [markdown]
+# ### Step 5: output projection and residual
+#
+# The output projection brings the $K$ numbers of the head back into the $D$ dimensions of the tokens. A head meets
+# only its own $K$ columns of $W^O$, so each head *adds* something to the token, independently of the others. To add it
+# to what the token was before is called the **residual** connection: attention does not replace a token.
+
+# %%
+columns = rows  # of the output's input
+contribution = context @ attention.output.weight[:, columns].T  # (T, K) @ (K, D) -> (T, D)
+y = x + contribution  # with one head only; the other three and the bias follow below
+print("opened before:", *(f"{number:6.3f}" for number in x[opened, :6]))
+print("head 0 adds:  ", *(f"{number:6.3f}" for number in contribution[opened, :6]))
+print("opened after: ", *(f"{number:6.3f}" for number in y[opened, :6]))
+
+# %% [markdown]
+# ## One head with matrices
+#
+# All five steps are four products. Equation 1 of the paper is the middle of them:
+#
+# $$ \mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{K}}\right) V $$
+#
+# (In the paper $K$ inside the softmax is the matrix of keys, and the size of a head is called $d_k$.)
+
+# %%
+matrix_weights = (queries @ keys.T / math.sqrt(K)).softmax(dim=-1)
+torch.testing.assert_close(matrix_weights, weights)
+torch.testing.assert_close(matrix_weights @ values, context)
+
+# The package's function takes a batch of sequences with heads, (B, H, S, K): here one of each.
+batch_of_one = [matrix[None, None] for matrix in (queries, keys, values)]
+package_context, package_weights = scaled_dot_product_attention(*batch_of_one)
+torch.testing.assert_close(package_context[0, 0], context)
+torch.testing.assert_close(package_weights[0, 0], weights)
+
+# %% [markdown]
+# ### Why divide by $\sqrt K$?
+#
+# The dot product of two random vectors of $K$ numbers has a standard deviation of $\sqrt K$. Without the division
+# the scores grow with the size of the head, and the softmax gives all to one: then it has almost no gradient, and
+# the head cannot learn to look elsewhere (section 3.2.1, footnote 4).
+
+# %%
+generator = torch.Generator().manual_seed(0)
+for size in (4, 64, 1024):
+    a, b = torch.randn(2, 2000, 9, size, generator=generator)
+    products = (a[:, :1] @ b.transpose(1, 2))[:, 0]  # (2000, 9): a query meets nine keys, 2000 times
+    plain, scaled = products.softmax(-1).amax(-1).mean(), (products / math.sqrt(size)).softmax(-1).amax(-1).mean()
+    print(f"K = {size:4}: deviation {products.std():5.1f}, largest weight {plain:.0%}, scaled {scaled:.0%}")
+    assert abs(products.std() / math.sqrt(size) - 1) < 0.05
+
+# %% [markdown]
+# ## All heads at once
+#
+# Four heads ask four different questions. To compute them together, cut the 128 numbers into 4 × 32 and move the
+# heads in front of the tokens, so that each head is a matrix of its own:
+#
+# `(T, D)` → view as `(T, H, K)` → transpose to `(H, T, K)`
+#
+# A view straight to `(H, T, K)` has the right shape and is wrong: it cuts along the tokens, and mixes their numbers.
+
+
+# %%
+def split_heads(matrix: Tensor) -> Tensor:
+    """(T, D) -> (H, T, K)"""
+    return matrix.view(T, H, K).transpose(0, 1)
+
+
+query, key, value = (split_heads(linear(x)) for linear in (attention.query, attention.key, attention.value))
+torch.testing.assert_close(query[head], queries)
+all_weights = (query @ key.transpose(-2, -1) / math.sqrt(K)).softmax(dim=-1)  # (H, T, T)
+contexts = all_weights @ value  # (H, T, K)
+
+# %%
+figure, axes = plt.subplots(1, H, figsize=(11, 3.2), sharey=True, layout="constrained")
+for number, ax in enumerate(axes):
+    image = ax.imshow(all_weights[number].numpy(), cmap="gray_r", vmin=0, vmax=1)
+    ax.set(title=f"head {number}", xlabel="key", xticks=range(T), yticks=range(T), yticklabels=tokens)
+    ax.set_xticklabels(tokens, rotation=90)
+axes[0].set_ylabel("query")
+bar = figure.colorbar(image, ax=axes, label="attention weight")
+
+# %% [markdown]
+# Read a row from left to right: where does this token look? In this model the first head looks to the left
+# neighbour and the second one to the right one: our pretraining starts them so. What they look at is one thing, what
+# the model does with it another; that is the last notebook's topic.
+#
+# Merging is the way back: transpose first, then put the heads of a token side by side. And because every head meets
+# only its own columns of $W^O$, the projection of the merged heads is the sum of what the heads add, plus the bias:
+
+# %%
+merged = contexts.transpose(0, 1).reshape(T, D)  # (H, T, K) -> (T, H, K) -> (T, D)
+assert torch.equal(merged, merge_heads(contexts[None])[0])
+output = merged @ attention.output.weight.T + attention.output.bias
+parts = [contexts[h] @ attention.output.weight[:, h * K : (h + 1) * K].T for h in range(H)]
+torch.testing.assert_close(output, sum(parts) + attention.output.bias)
+torch.testing.assert_close(parts[head], contribution)
+print("lengths of what the heads add to opened:", *(f"{part[opened].norm():.2f}" for part in parts))
+
+# %% [markdown]
+# ## As a module
+
+
+# %%
+class OurSelfAttention(nn.Module):
+    def __init__(self, hidden: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.output = (nn.Linear(hidden, hidden) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (f(x).view(len(x), self.heads, -1).transpose(0, 1) for f in (self.query, self.key, self.value))
+        weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(dim=-1)
+        return self.output((weights @ v).transpose(0, 1).flatten(1))
+
+
+# %%
+ours = OurSelfAttention(D, H)
+ours.load_state_dict(attention.state_dict())
+layout = BatchLayout.from_mask(None, batch_size=1, seq_len=T)
+theirs, their_weights = attention(x, layout, output_attentions=True)
+torch.testing.assert_close(ours(x), theirs)
+torch.testing.assert_close(output, theirs)
+torch.testing.assert_close(all_weights, their_weights[0])
+print("equal to minibert.attention.MultiHeadSelfAttention")
+fused, _ = fused_attention(query[None], key[None], value[None])
+torch.testing.assert_close(fused[0], contexts)
+
+# %% [markdown]
+# `minibert` has the equation twice: written out, as above, and in PyTorch's one kernel (`fused_attention`), which never
+# keeps the table of weights. They agree. And both agree with `transformers`:
+
+# %%
+if importlib.util.find_spec("transformers") is None:
+    print("NOT CHECKED against the reference: transformers is not installed; pip install -e '.[test]'")
+else:
+    import transformers
+
+    transformers.logging.disable_progress_bar()
+    folder = local_folder("minibert-tiny")
+    reference = transformers.BertForPreTraining.from_pretrained(folder, attn_implementation="eager").float().eval()
+    block = reference.bert.encoder.layer[0].attention
+    torch.testing.assert_close(block.output.dense(block.self(x[None])[0])[0].detach(), theirs)
+    print("equal to the reference")
+
+# %% [markdown]
+# ## Who may be seen
+#
+# Texts in a batch have different lengths, and attention must not look from one into another, nor at padding. A
+# **mask** says which keys are there. A hidden key gets the lowest possible score *before* the softmax, so that the
+# others share its part. Here the last two tokens are hidden:
+
+# %%
+key_mask = torch.tensor([[True] * (T - 2) + [False] * 2])  # (B, S)
+_, masked_weights = scaled_dot_product_attention(query[None], key[None], value[None], key_mask)
+assert (masked_weights[..., -2:] == 0).all()
+torch.testing.assert_close(masked_weights.sum(-1), torch.ones(1, H, T))
+shorter, _ = scaled_dot_product_attention(query[None, :, :-2], key[None, :, :-2], value[None, :, :-2])
+context_of_masked, _ = scaled_dot_product_attention(query[None], key[None], value[None], key_mask)
+torch.testing.assert_close(context_of_masked[:, :, :-2], shorter)
+print("hiding keys is the same as not having them")
+
+# %% [markdown]
+# Attention is the only part of BERT that needs to know which tokens belong together. So the package keeps a batch
+# as one list of real tokens without any padding, and a `BatchLayout` that says where each text begins:
+
+# %%
+mask = torch.tensor([[1] * T, [1] * 5 + [0] * (T - 5)])  # two texts, of nine tokens and of five
+layout = BatchLayout.from_mask(mask, *mask.shape)
+flat = layout.flatten(torch.stack([x, x]))  # (14, D): 18 places, 14 tokens
+together = layout.unflatten(attention(flat, layout)[0])  # (2, T, D)
+torch.testing.assert_close(together[0], ours(x))
+torch.testing.assert_close(together[1, :5], ours(x[:5]))
+print(f"{mask.numel()} places, {len(flat)} tokens computed; each text as if it were alone")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Write a function of `(q, keys, values)` for a single query `(K)` and all keys and values `(T, K)` that returns
+#    its context `(K)`.
+# 2. How widely does a query spread its attention? Write a function of `weights` `(..., T)` that returns the entropy
+#    $-\sum_j a_{ij} \ln a_{ij}$ of each row `(...)`, where a weight of zero adds zero.
+# 3. Write a function of `(context)` that merges heads *without* a transpose: from a list of $H$ matrices `(T, K)` to
+#    `(T, D)`.
+
+# %%
+answers = {
+    1: None,  # a function of (q, keys, values)
+    2: None,  # a function of (weights)
+    3: None,  # a function of (context)
+}
+
+
+# %%
+def check_1(answer):
+    found = torch.stack([answer(q, keys, values) for q in queries])
+    return found.shape == context.shape and torch.allclose(found, context, atol=1e-5)
+
+
+def check_2(answer):
+    spread = torch.tensor([[[0.25] * 4, [0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.5]]])
+    expected = torch.tensor([[math.log(4), 0.0, math.log(2)]])
+    return answer(spread).shape == (1, 3) and torch.allclose(answer(spread), expected, atol=1e-6)
+
+
+# %%
+def check_3(answer):
+    return torch.equal(answer(list(contexts)), merged)
+
+
+checks = {1: check_1, 2: check_2, 3: check_3}
+for number, answer in answers.items():
+    print(f"exercise {number}:", "open" if answer is None else "right" if checks[number](answer) else "not yet")
+
+
+# %% jupyter={"source_hidden": true}
+def attend(q, keys, values):
+    return (keys @ q / math.sqrt(len(q))).softmax(dim=0) @ values
+
+
+def entropy(weights):
+    return -torch.where(weights > 0, weights * weights.log(), 0.0).sum(dim=-1)
+
+
+# %% jupyter={"source_hidden": true}
+solutions = {1: attend, 2: entropy, 3: lambda context: torch.cat(context, dim=-1)}
+assert all(checks[number](solution) for number, solution in solutions.items())
+print("all three solutions are right")

@@ -1,0 +1,272 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4 · The checkpoint: weights are a renamed dictionary
+#
+# Everything that a BERT has learnt lies in one file. The idea of this notebook: that file is a dictionary from names
+# to matrices, and loading it is looking names up in a table. We read one byte by byte, rename it, and let the result
+# finish our sentence.
+
+# %%
+# On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("minibert") is None:
+    repository = ""  # @param {type:"string"}
+    assert repository, "write the https address of the repository where you found this notebook, then run this cell"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{repository}"], check=True)
+
+# %%
+import json
+import struct
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+
+# %%
+from minibert import BertConfig, BertForPreTraining, BertTokenizer
+from minibert.checkpoint.files import read_tensors, write_tensors
+from minibert.checkpoint.hub import local_folder
+from minibert.checkpoint.key_map import KEY_MAP, from_reference, to_reference
+
+folder = local_folder("minibert-tiny")
+print("a checkpoint is a folder with", ", ".join(sorted(path.name for path in folder.iterdir())))
+print(f"model.safetensors has {(folder / 'model.safetensors').stat().st_size:,} bytes")
+
+# %% [markdown]
+# ## The file, byte by byte
+#
+# A `safetensors` file begins with eight bytes that say how long its table of contents is. Then comes the table of
+# contents, as JSON: for each name the type of its numbers, the shape, and from where to where its bytes go. Then the
+# bytes. Nothing in it can be executed, and that is why the format exists: the older `pytorch_model.bin` is a Python
+# *pickle*, which may run any code when it is opened carelessly.
+
+# %%
+content = (folder / "model.safetensors").read_bytes()
+(header_length,) = struct.unpack("<Q", content[:8])  # a whole number of 64 bits
+header = json.loads(content[8 : 8 + header_length])
+numbers = content[8 + header_length :]
+print(header.pop("__metadata__"))
+print(f"{len(header)} tensors; the first three:")
+for name, entry in list(header.items())[:3]:
+    print(name, entry)
+
+# %% [markdown]
+# ### First with a loop
+#
+# Our file keeps each number in two bytes (`F16`, half precision). Here are the first numbers of the row that belongs to
+# *file*, read one by one:
+
+# %%
+name = "bert.embeddings.word_embeddings.weight"
+tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
+row, (rows, columns) = tokenizer.convert_tokens_to_ids("file"), header[name]["shape"]
+begin = header[name]["data_offsets"][0] + row * columns * 2
+file_row = []
+for column in range(columns):
+    at = begin + 2 * column
+    file_row += struct.unpack("<e", numbers[at : at + 2])
+print(f"row {row} of {rows:,}:", *(f"{number:.3f}" for number in file_row[50:58]), "...")
+
+# %% [markdown]
+# ### Then whole matrices
+#
+# A stretch of bytes *is* a matrix, once you say what type and shape it has.
+
+# %%
+tensors = {}
+for name, entry in header.items():
+    begin, end = entry["data_offsets"]
+    assert entry["dtype"] == "F16"
+    tensors[name] = torch.frombuffer(bytearray(numbers[begin:end]), dtype=torch.float16).view(entry["shape"])
+expected = read_tensors(folder / "model.safetensors")
+assert tensors.keys() == expected.keys()
+assert all(torch.equal(tensors[name], expected[name]) for name in tensors)
+assert tensors["bert.embeddings.word_embeddings.weight"][row].tolist() == file_row
+
+# %% [markdown]
+# ## Two names for everything
+#
+# The names in the file are those of the first PyTorch BERT, of 2018. Every BERT checkpoint in the world uses them, so
+# they stay in the file. In our code each part has a name that says what it does. One table translates, and nothing else
+# in the package knows the names of the file. `{i}` is the number of a layer.
+
+# %%
+for ours, theirs in KEY_MAP[3:10]:
+    print(f"{theirs:55} → {ours}")
+print(f"... {len(KEY_MAP)} rows in all")
+
+# %% [markdown]
+# Because the table is data, it can be read in both directions. There and back is where we came from, for every name:
+
+# %%
+names, unexpected = from_reference(tensors)  # {our name: name in the file}
+assert len(names) == len(tensors) and not unexpected
+assert all(to_reference(ours) == theirs for ours, theirs in names.items())
+_, unexpected = from_reference([*tensors, "bert.encoder.layer.0.attention.self.quarry.weight"])
+print("a name that no BERT has is not passed over in silence:", unexpected)
+
+# %% [markdown]
+# ## Loading, written out
+#
+# Make an untrained model of the right sizes, and replace its numbers. Two things need care. The *shapes* must agree,
+# which `load_state_dict` checks. And the **tied** matrix: the last step of BERT compares with every row of the word
+# table, so decoder and table are one matrix, and the file holds it once.
+
+# %%
+config = BertConfig(**{k: v for k, v in json.loads((folder / "config.json").read_text()).items() if k != "model_type"})
+model = BertForPreTraining(config).eval()  # random numbers
+renamed = {ours: tensors[theirs].float() for ours, theirs in names.items()}
+result = model.load_state_dict(renamed, strict=False)
+print("in the model, but not in the file:", result.missing_keys)
+assert model.mlm_head.decoder.weight is model.bert.embeddings.word.weight  # one matrix, two names
+assert not result.unexpected_keys and set(result.missing_keys) == {"mlm_head.decoder.weight", "mlm_head.decoder.bias"}
+
+# %% [markdown]
+# That is all of `from_pretrained` but for its manners: error messages, older files, files in pieces, and a report of
+# what is missing. Same numbers, same answers:
+
+# %%
+theirs = BertForPreTraining.from_pretrained("minibert-tiny")
+for (name, ours), (_, expected) in zip(model.named_parameters(), theirs.named_parameters(), strict=True):
+    assert torch.equal(ours, expected), name
+
+inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
+hidden = inputs["input_ids"][0] == tokenizer.mask_token_id
+with torch.no_grad():
+    best = model(**inputs).prediction_logits[0, hidden].softmax(dim=-1)[0].topk(4)
+for token, probability in zip(tokenizer.convert_ids_to_tokens(best.indices), best.values, strict=True):
+    print(f"The file is opened for {token:10} {probability:.0%}")
+
+# %% [markdown]
+# And back again: what we save, `transformers` loads, and it gives the same bits.
+
+# %%
+with tempfile.TemporaryDirectory() as copy, torch.no_grad():
+    model.save_pretrained(copy)
+    if importlib.util.find_spec("transformers") is None:
+        print("NOT CHECKED against the reference: transformers is not installed; pip install -e '.[test]'")
+    else:
+        import transformers
+
+        transformers.logging.disable_progress_bar()
+        reference = transformers.BertForPreTraining.from_pretrained(copy).eval()
+        assert torch.equal(reference(**inputs).prediction_logits, model(**inputs).prediction_logits)
+        print("transformers loads what we saved, and gives the same bits")
+
+# %% [markdown]
+# ## How many numbers, and where
+#
+# Add up the sizes of all tables and matrices (Devlin et al. 2019, section 3, gives the sizes; the heads are those of
+# section 3.1):
+#
+# $$ \underbrace{(V + S + 2 + 2)D}_{\text{embeddings}}
+# + L\,\big(\underbrace{4D^2 + 4D}_{\text{attention}} + \underbrace{2DF + F + D}_{\text{feed-forward}}
+# + \underbrace{4D}_{\text{norms}}\big)
+# + \underbrace{D^2 + D}_{\text{pooler}} + \underbrace{D^2 + 3D + V}_{\text{MLM head}}
+# + \underbrace{2D + 2}_{\text{NSP head}} $$
+#
+# | symbol | here | meaning |
+# | --- | --- | --- |
+# | $V$ | `config.vocab_size` | tokens in the vocabulary |
+# | $S$ | `config.max_position_embeddings` | positions |
+# | $D, F$ | `config.hidden_size`, `config.intermediate_size` | numbers per token, neurons |
+# | $L$ | `config.num_hidden_layers` | layers |
+
+
+# %%
+def count(config: BertConfig) -> dict[str, int]:
+    V, S, L = config.vocab_size, config.max_position_embeddings, config.num_hidden_layers
+    D, F = config.hidden_size, config.intermediate_size
+    attention, feed_forward = L * (4 * D * D + 4 * D), L * (2 * D * F + F + D)
+    heads = (D * D + D) + (D * D + 3 * D + V) + (2 * D + 2)
+    parts = {"embeddings": (V + S + 4) * D, "attention": attention, "feed-forward": feed_forward}
+    return parts | {"norms": L * 4 * D, "heads": heads}
+
+
+assert sum(count(config).values()) == sum(tensor.numel() for tensor in tensors.values()) == model.num_parameters()
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+for ax, (name, sizes) in zip(axes, {"minibert-tiny": config, "BERT-base": BertConfig.base()}.items(), strict=True):
+    parts = count(sizes)
+    ax.barh(list(parts), [number / 1e6 for number in parts.values()], color="grey")
+    ax.set(xlabel="million numbers", title=f"{name}: {sum(parts.values()) / 1e6:.1f} million")
+    ax.invert_yaxis()
+    ax.grid(alpha=0.3, axis="x")
+
+# %% [markdown]
+# In our small BERT nearly everything is the word table; in a large one the layers are.
+#
+# ## Exercises
+#
+# 1. How many numbers has a `BertModel` of the size of BERT-base: with the pooler, without the two pretraining heads?
+#    Answer with a number.
+# 2. Checkpoints of 2018 call the LayerNorm's numbers `LayerNorm.gamma` and `LayerNorm.beta`. Write a function of
+#    `(names)` that returns the list with today's names (`weight`, `bias`), and changes nothing else.
+# 3. Write a function of `(path)` that returns the name of the tensor with the most numbers in a `safetensors` file. It
+#    should read the table of contents only.
+
+# %%
+answers = {
+    1: None,  # a number
+    2: None,  # a function of (names)
+    3: None,  # a function of (path)
+}
+
+
+# %%
+def check_1(answer):
+    return isinstance(answer, int) and str(answer)[::-1] == "042284901"
+
+
+def check_2(answer):
+    old = ["LayerNorm.gamma", "bert.embeddings.LayerNorm.beta", "beta.weight", "gamma"]
+    return answer(old) == ["LayerNorm.weight", "bert.embeddings.LayerNorm.bias", "beta.weight", "gamma"]
+
+
+# %%
+def check_3(answer):
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "small.safetensors"
+        write_tensors(path, {"long": torch.zeros(7), "square": torch.zeros(4, 4), "large": torch.zeros(5, 2)})
+        return answer(path) == "square"
+
+
+checks = {1: check_1, 2: check_2, 3: check_3}
+for number, answer in answers.items():
+    print(f"exercise {number}:", "open" if answer is None else "right" if checks[number](answer) else "not yet")
+
+
+# %% jupyter={"source_hidden": true}
+def modern(names):
+    today = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+    for old, new in today.items():
+        names = [name.removesuffix(old) + new if name.endswith(old) else name for name in names]
+    return names
+
+
+# %% jupyter={"source_hidden": true}
+def largest(path):
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return max(header, key=lambda name: torch.Size(header[name]["shape"]).numel())
+
+
+solutions = {1: 109_482_240, 2: modern, 3: largest}
+assert all(checks[number](solution) for number, solution in solutions.items())
+print("all three solutions are right")

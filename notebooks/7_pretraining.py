@@ -1,0 +1,352 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 7 · Pretraining: two losses, a plateau, and the way off it
+#
+# The idea of this notebook: a loss is how surprised the model is by the truth. We compute both losses of BERT by hand,
+# first for our sentence, and then watch them fall in a small world where we know every probability: a toy language that
+# a BERT learns in seconds. It gets stuck at a height that we can compute before it starts, and we see what gets it
+# going again.
+
+# %%
+# On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("minibert") is None:
+    repository = ""  # @param {type:"string"}
+    assert repository, "write the https address of the repository where you found this notebook, then run this cell"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{repository}"], check=True)
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from minibert import BertConfig, BertForPreTraining, BertTokenizer
+from minibert.checkpoint.hub import local_folder
+from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
+from minibert.losses import mlm_loss, nsp_loss
+
+# %%
+from minibert.pretraining.initialization import look_at_neighbours
+from minibert.text.dataset import PretrainingCollator, PretrainingDataset
+from minibert.text.packed import PackedCorpus
+from minibert.training.optimization import build_optimizer, learning_rate_factor
+
+tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
+model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+truth = tokenizer("The file is opened for reading.", "It is an error if the file does not exist.", return_tensors="pt")
+labels = truth["input_ids"].clone()
+
+# %% [markdown]
+# ## The loss of masked language modelling
+#
+# Hide *opened*, *reading* and *error*. For each of them the model gives a score $z_v$ to every token of the vocabulary,
+# and the softmax makes probabilities of them. The loss is $-\log$ of the probability of the truth: 0 if the model was
+# sure and right, large if it was sure and wrong.
+#
+# $$ \mathcal L_{\mathrm{MLM}} = \sum_{n \in N} -\log p_n \quad\text{(textbook)} \qquad
+# \mathcal L_{\mathrm{MLM}} = \frac{1}{|N|} \sum_{n \in N} -\log p_n \quad\text{(code)}
+# \qquad p_n = \frac{e^{z_{n, y_n}}}{\sum_v e^{z_{n, v}}} $$
+#
+# (Devlin et al. 2019, section 3.1, task 1, and appendix A.2: "the sum of the mean masked LM likelihood and the mean
+# next sentence prediction likelihood". The mean keeps the learning rate independent of how many tokens are in a batch.)
+#
+# | symbol | here | shape | meaning |
+# | --- | --- | --- | --- |
+# | $N$ | `hidden` | | the positions that have a label |
+# | $z_{n,v}$ | `logits[n, v]` | $(\lvert N\rvert, V)$ | score of token $v$ at position $n$ |
+# | $y_n$ | `labels[n]` | | the token that stood there |
+# | $p_n$ | `p` | | the probability that the model gives to the truth |
+
+# %%
+hidden_words = tokenizer.convert_tokens_to_ids(["opened", "reading", "error"])
+hidden = torch.isin(labels, torch.tensor(hidden_words))
+labels[~hidden] = IGNORE_INDEX
+inputs = dict(truth, input_ids=truth["input_ids"].masked_fill(hidden, tokenizer.mask_token_id))
+print(*tokenizer.convert_ids_to_tokens(inputs["input_ids"][0]))
+outputs = model(**inputs)
+
+# %%
+total = 0.0
+for position in hidden[0].nonzero()[:, 0].tolist():
+    scores = outputs.prediction_logits[0, position].tolist()  # V numbers
+    label = labels[0, position].item()
+    p = math.exp(scores[label]) / sum(math.exp(score) for score in scores)
+    total += -math.log(p)
+    print(f"{tokenizer.convert_ids_to_tokens(label):8} p = {p:.3f}, surprise {-math.log(p):.3f}")
+print(f"sum {total:.3f} (textbook), mean {total / 3:.3f} (code)")
+
+# %% [markdown]
+# ### Then in two lines, then as in the package
+
+# %%
+logits, targets = outputs.prediction_logits[hidden], labels[hidden]  # (3, V), (3,)
+by_hand = -logits.log_softmax(dim=-1)[torch.arange(3), targets].mean()
+torch.testing.assert_close(by_hand.item(), total / 3, rtol=1e-4, atol=1e-5)
+torch.testing.assert_close(mlm_loss(logits, targets), by_hand)
+everywhere = mlm_loss(outputs.prediction_logits[0], labels[0])  # positions without a label do not count
+torch.testing.assert_close(everywhere, by_hand)
+print(f"{by_hand:.3f}: as surprised as by a fair die with {by_hand.exp():.1f} sides (the perplexity)")
+
+# %% [markdown]
+# ## The loss of next sentence prediction
+#
+# Does B follow A? Two scores, two classes: 0 says that it follows, 1 that it is random. Textbooks write one probability
+# and $\hat y = 1$ for "follows"; code writes a softmax over two classes with $y = 0$ for "follows". It is the same
+# number, because the softmax of two is a sigmoid of the difference:
+#
+# $$ \frac{e^{z_0}}{e^{z_0} + e^{z_1}} = \frac{1}{1 + e^{-(z_0 - z_1)}} = \sigma(z_0 - z_1) \qquad
+# \mathcal L_{\mathrm{NSP}} = -\hat y \log \sigma(z_0 - z_1) - (1 - \hat y) \log\big(1 - \sigma(z_0 - z_1)\big) $$
+
+# %%
+scores = outputs.seq_relationship_logits  # (1, 2)
+z0, z1 = scores[0].tolist()
+p = 1 / (1 + math.exp(-(z0 - z1)))
+print(f"B follows A with probability {p:.3f}")
+for y, y_hat in ((IS_NEXT, 1), (IS_RANDOM, 0)):
+    textbook = -y_hat * math.log(p) - (1 - y_hat) * math.log(1 - p)
+    print(f"label {y}: loss {textbook:.3f}")
+    torch.testing.assert_close(nsp_loss(scores, torch.tensor([y])).item(), textbook, rtol=1e-4, atol=1e-5)
+
+# %% [markdown]
+# Pretraining minimises the sum of both. The reference says the same number:
+
+# %%
+both = dict(labels=labels, next_sentence_label=torch.tensor([IS_NEXT]))
+loss = model(**inputs, **both).loss
+torch.testing.assert_close(loss, by_hand + nsp_loss(scores, torch.tensor([IS_NEXT])))
+if importlib.util.find_spec("transformers") is None:
+    print("NOT CHECKED against the reference: transformers is not installed; pip install -e '.[test]'")
+else:
+    import transformers
+
+    reference = transformers.BertForPreTraining.from_pretrained(local_folder("minibert-tiny")).float().eval()
+    torch.testing.assert_close(reference(**inputs, **both).loss.detach(), loss)
+
+# %% [markdown]
+# ## A language small enough to know everything about
+#
+# Every document is about one thing. Each thing has two verbs, each verb two purposes. A third of the sentences begin
+# with something else, so that positions alone tell little. Our sentence is one of its sentences:
+
+# %%
+verbs = {"file": "opened closed", "list": "sorted copied", "key": "made lost", "page": "printed turned"}
+verbs |= {"door": "locked painted", "song": "played sung", "bread": "baked cut", "boat": "built sailed"}
+purposes = ["safety", "speed", "sharing", "testing", "saving", "teaching", "guests", "winter", "parties", "fun"]
+openings = ["", "", "", "then ", "today ", "so ", "now and then ", "in the morning ", "at the end of the day "]
+die = np.random.default_rng(0)
+purposes_of = {verb: die.choice(purposes, 2, replace=False) for pair in verbs.values() for verb in pair.split()}
+purposes_of["opened"] = np.array(["reading", "writing"])
+
+
+# %%
+def sentence(thing: str) -> str:
+    verb = die.choice(verbs[thing].split())
+    return f"{die.choice(openings)}the {thing} is {verb} for {die.choice(purposes_of[verb])}."
+
+
+# %%
+documents = [[sentence(thing) for _ in range(die.integers(4, 10))] for thing in die.choice(list(verbs), 800)]
+for line in documents[0][:4]:
+    print(line)
+words = BertTokenizer.train((line for document in documents for line in document), vocab_size=200)
+corpus = PackedCorpus.from_documents(documents, words)
+dataset = PretrainingDataset(corpus, words, max_length=32, seed=0)
+V = len(words)
+print(f"{corpus.n_documents} documents, {corpus.n_tokens:,} tokens, vocabulary {V}, {len(dataset):,} pairs an epoch")
+
+# %% [markdown]
+# ### What we know before training
+#
+# A model that knows nothing gives each of the $V$ tokens the same probability: its loss is $\ln V$. The first thing to
+# learn is how *frequent* each token is. A model that knows that, and nothing about the sentence, has as its loss the
+# **unigram entropy**
+#
+# $$ H = -\sum_v p_v \ln p_v $$
+#
+# with $p_v$ the share of token $v$ in the text (`share`). To get below $H$ a model must use the context, and that
+# means: attention must work. The loss of NSP begins at $\ln 2$, a coin.
+
+# %%
+counts = np.bincount(corpus.ids, minlength=V)
+share = counts[counts > 0] / counts.sum()
+unigram_entropy = -(share * np.log(share)).sum()
+print(f"ln V = {math.log(V):.2f}, unigram entropy {unigram_entropy:.2f}, ln 2 = {math.log(2):.2f}")
+
+# %% [markdown]
+# ## Training
+#
+# The loop: a batch, its loss, the gradients (cut back if they are too long), a step of the optimizer. The learning rate
+# rises for a tenth of the run and then falls. `scripts/pretrain.py` does the same, with a progress bar and checkpoints.
+
+
+# %%
+def batches(count: int, size: int = 32):
+    collate, epoch, waiting = PretrainingCollator(words.pad_token_id), 0, []
+    for _ in range(count):
+        if len(waiting) < size:
+            dataset.set_epoch(epoch)  # new pairs, new masks
+            waiting, epoch = np.random.default_rng(epoch).permutation(len(dataset)).tolist(), epoch + 1
+        yield collate(dataset.__getitems__(waiting[:size]))
+        waiting = waiting[size:]
+
+
+# %%
+def train(model: BertForPreTraining, steps: int = 400, rate: float = 4e-3) -> np.ndarray:
+    optimizer, losses = build_optimizer(model.train().named_parameters(), rate, 0.01, (0.9, 0.98), 1e-8), []
+    schedule = LambdaLR(optimizer, lambda step: learning_rate_factor("linear", step / steps, 0.1))
+    for batch in batches(steps):
+        outputs = model(**batch)
+        outputs.loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step(), schedule.step(), optimizer.zero_grad()
+        losses.append([term.item() for term in outputs.loss_terms.values()])
+    return np.array(losses)  # (steps, 2): MLM, NSP
+
+
+# %% [markdown]
+# Two models, equal but for their first numbers. One starts from noise, as BERT did. In the other, the heads of the
+# first layer start out looking at the tokens to their left and right, as you saw them do in notebook 2
+# (`look_at_neighbours`): a plain BERT, every number of which training may change.
+
+# %%
+size = {"vocab_size": V, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256}
+size |= {"max_position_embeddings": 32, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+runs, trained = {}, {}
+for name, spread in (("from noise", 0.02), ("looking at neighbours", 0.08)):
+    torch.manual_seed(0)
+    trained[name] = BertForPreTraining(BertConfig(**size, initializer_range=spread, attn_implementation="eager"))
+    if name == "looking at neighbours":
+        look_at_neighbours(trained[name])
+    runs[name] = train(trained[name])
+
+
+# %%
+def smooth(values: np.ndarray, width: int = 15) -> np.ndarray:
+    return np.convolve(values, np.ones(width) / width, mode="valid")
+
+
+def draw(ax, column: int, heights: dict[str, float], title: str) -> None:
+    for (name, losses), style in zip(runs.items(), ("--", "-"), strict=True):
+        ax.plot(smooth(losses[:, column]), style, color="black", label=name)
+    for name, height in heights.items():
+        ax.axhline(height, color="grey", linestyle=":")
+        ax.text(len(losses), height, name, ha="right", va="bottom")
+    ax.set(xlabel="step", ylabel="loss", title=title, ylim=0)
+
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+draw(left, 0, {"ln V": math.log(V), "unigram entropy": unigram_entropy}, "words (MLM)")
+draw(right, 1, {"ln 2": math.log(2)}, "sentence pairs (NSP)")
+legend = left.legend(loc="center right")
+
+# %% [markdown]
+# From noise, the loss falls to the unigram entropy, and there it slows down: that is the **plateau**. The model knows
+# how frequent words are, and its heads look everywhere and nowhere. It leaves only as, by chance, a head looks in a
+# useful direction a little more than in others, and is rewarded for it. With a real vocabulary and real sentences that
+# takes minutes or hours. The other model passes the same height as if it were not there: its heads already look at
+# neighbours. And only a model that knows the words can tell which sentences belong together, so NSP comes last.
+# (`docs/recipe.md` has what this buys on real text.)
+
+# %%
+noise, near = runs["from noise"][:, 0], runs["looking at neighbours"][:, 0]
+on_plateau = [int((abs(smooth(run) - unigram_entropy + 0.2) < 0.3).sum()) for run in (noise, near)]
+print(f"steps close to the unigram entropy: {on_plateau[0]} from noise, {on_plateau[1]} looking at neighbours")
+assert on_plateau[0] > 2 * on_plateau[1]
+assert near[-30:].mean() < noise[-30:].mean() - 0.4
+assert runs["looking at neighbours"][-30:, 1].mean() < 0.5 < runs["from noise"][-30:, 1].mean()
+for name, losses in runs.items():
+    print(f"{name:22} ends at MLM {losses[-30:, 0].mean():.2f}, NSP {losses[-30:, 1].mean():.2f}")
+
+# %% [markdown]
+# ### Does it know what is true?
+#
+# In this language we know the right probabilities. What follows *opened for*? Reading or writing, one half each; a
+# perfect model would say exactly that, and could not do better.
+
+
+# %%
+def probabilities(model: BertForPreTraining, text: str) -> torch.Tensor:
+    before = " ".join(f"today the file is closed for {purpose}." for purpose in purposes_of["closed"])
+    inputs = words(before, text, return_tensors="pt")
+    with torch.no_grad():
+        logits = model.eval()(**inputs).prediction_logits
+    return logits[inputs["input_ids"] == words.mask_token_id][0].softmax(dim=-1)  # (V,)
+
+
+# %%
+questions = [("the file is opened for [MASK].", "reading", 0.5), ("the file is opened for [MASK].", "writing", 0.5)]
+questions += [("the file is [MASK] for reading.", "opened", 1.0), ("the file is [MASK] for reading.", "closed", 0.0)]
+for text, word, right in questions:
+    said = [probabilities(model, text)[words.convert_tokens_to_ids(word)].item() for model in trained.values()]
+    print(f"{text:32} {word:8} truth {right:.0%}, from noise {said[0]:.0%}, looking at neighbours {said[1]:.0%}")
+    assert said[1] < 0.35 if right == 0 else said[1] > 0.2
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. What is the loss of a model of 30,522 tokens (the vocabulary of BERT-base) that knows nothing? Answer with a
+#    number.
+# 2. Write a function of `(z0, z1, is_next)` that returns the NSP loss of one pair with the sigmoid, where `is_next` is
+#    1 or 0. Two scores of 1,000 must not break it: `math.exp(1000)` does not fit into a number.
+# 3. Write a function of `(ids)` that returns the unigram entropy of a list of tokens.
+
+# %%
+answers = {
+    1: None,  # a number
+    2: None,  # a function of (z0, z1, is_next)
+    3: None,  # a function of (ids)
+}
+
+
+# %%
+def check_1(answer):
+    return abs(math.exp(answer) / 30_522 - 1) < 0.01
+
+
+def check_2(answer):
+    cases = [(0.3, -1.2, 1), (0.3, -1.2, 0), (1000.0, -1000.0, 1), (-1000.0, 1000.0, 1), (1000.0, -1000.0, 0)]
+    expected = [nsp_loss(torch.tensor([[z0, z1]]), torch.tensor([1 - is_next])).item() for z0, z1, is_next in cases]
+    return np.allclose([float(answer(*case)) for case in cases], expected, atol=1e-5)
+
+
+# %%
+def check_3(answer):
+    return abs(answer(corpus.ids.tolist()) - unigram_entropy) < 1e-3 and abs(answer([7, 7, 7])) < 1e-6
+
+
+checks = {1: check_1, 2: check_2, 3: check_3}
+for number, answer in answers.items():
+    print(f"exercise {number}:", "open" if answer is None else "right" if checks[number](answer) else "not yet")
+
+
+# %% jupyter={"source_hidden": true}
+def sigmoid_loss(z0, z1, is_next):
+    difference = z0 - z1 if is_next else z1 - z0
+    return max(0.0, -difference) + math.log1p(math.exp(-abs(difference)))  # -log sigmoid(difference), kept in range
+
+
+def entropy(ids):
+    shares = [ids.count(token) / len(ids) for token in set(ids)]
+    return -sum(share * math.log(share) for share in shares)
+
+
+# %% jupyter={"source_hidden": true}
+solutions = {1: math.log(30_522), 2: sigmoid_loss, 3: entropy}
+assert all(checks[number](solution) for number, solution in solutions.items())
+print("all three solutions are right")

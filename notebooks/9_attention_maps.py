@@ -1,0 +1,307 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 9 · Attention maps: what heads look at, and what that does not prove
+#
+# Pictures of attention are beautiful, and easy to believe too much. The idea of this last notebook: a weight says from
+# where a head *takes*, not how much it takes, nor what the model does with it. We look at all heads of our model while
+# it fills the gap in our sentence, measure what they look at, and then ask in three ways whether it matters.
+
+# %%
+# On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("minibert") is None:
+    repository = ""  # @param {type:"string"}
+    assert repository, "write the https address of the repository where you found this notebook, then run this cell"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{repository}"], check=True)
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor
+
+from minibert import BertForPreTraining, BertTokenizer
+from minibert.checkpoint.hub import local_folder
+from minibert.layout import BatchLayout
+
+# %%
+tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
+model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
+tokens = inputs.tokens()
+outputs = model(**inputs, output_attentions=True, output_hidden_states=True)
+maps = torch.cat(outputs.attentions)  # (L, H, T, T)
+L, H, T, _ = maps.shape
+torch.testing.assert_close(maps.sum(dim=-1), torch.ones(L, H, T))  # each row is shared out
+
+# %%
+figure, axes = plt.subplots(L, H, figsize=(10, 5.4), sharex=True, sharey=True, layout="constrained")
+for layer in range(L):
+    for head in range(H):
+        image = axes[layer, head].imshow(maps[layer, head].numpy(), cmap="gray_r", vmin=0, vmax=1)
+        axes[layer, head].set(title=f"layer {layer}, head {head}", xticks=range(T), yticks=range(T))
+        axes[layer, head].set_xticklabels(tokens, rotation=90)
+        axes[layer, head].set_yticklabels(tokens)
+figure.supxlabel("is looked at (key)")
+figure.supylabel("looks (query)")
+bar = figure.colorbar(image, ax=axes, label="attention weight")
+
+# %% [markdown]
+# The weights are those of the reference, too:
+
+# %%
+if importlib.util.find_spec("transformers") is None:
+    print("NOT CHECKED against the reference: transformers is not installed; pip install -e '.[test]'")
+else:
+    import transformers
+
+    transformers.logging.disable_progress_bar()
+    folder = local_folder("minibert-tiny")
+    reference = transformers.BertForPreTraining.from_pretrained(folder, attn_implementation="eager").float().eval()
+    expected = torch.cat(reference(**inputs, output_attentions=True).attentions).detach()
+    torch.testing.assert_close(maps, expected)
+
+# %% [markdown]
+# ## Measure before you tell a story
+#
+# One sentence is an anecdote. So take more, and ask of each head: which share of its attention goes to the token at the
+# distance $\delta$, and which to `[CLS]` and `[SEP]`?
+#
+# $$ m_\delta = \frac{1}{|\{i\}|} \sum_i a_{i,\,i+\delta} $$
+#
+# | symbol | here | meaning |
+# | --- | --- | --- |
+# | $a_{ij}$ | `weights[i, j]` | how much token $i$ looks at token $j$ |
+# | $\delta$ | `offset` | -1: the token to the left; +1: to the right |
+# | $m_\delta$ | `share_at(weights, offset)` | mean over all tokens that have a token there |
+#
+# (Clark et al. 2019, section 3, "What does BERT look at?", did this for BERT-base.)
+
+# %%
+sentences = """The file is opened for reading. It is an error if the file does not exist. A list is a mutable sequence.
+The method returns a new list. If the argument is omitted, the default value is used. Raise an exception if the name
+is not found. The value may be any object. Return true if the two objects are equal. The function is called with a
+single argument. The string is split at every space. This module defines a class for each kind of file."""
+batch = tokenizer(sentences.replace("\n", " ").replace(". ", ".|").split("|"), padding=True, return_tensors="pt")
+many = torch.stack(model(**batch, output_attentions=True).attentions, dim=1)  # (B, L, H, S, S)
+lengths = batch["attention_mask"].sum(dim=1).tolist()
+
+
+def share_at(weights: Tensor, offset: int) -> float:
+    rows = [i for i in range(len(weights)) if 0 <= i + offset < len(weights)]
+    return sum(weights[i, i + offset].item() for i in rows) / len(rows)
+
+
+# %% [markdown]
+# With matrices, that is the mean of a diagonal:
+
+# %%
+assert abs(share_at(maps[0, 0], -1) - maps[0, 0].diagonal(offset=-1).mean()) < 1e-6
+kinds = ["2 left", "1 left", "itself", "1 right", "2 right", "[CLS]", "[SEP]"]
+table = np.zeros((L * H, len(kinds)))
+for row, length in zip(many, lengths, strict=True):
+    for number, weights in enumerate(row[..., :length, :length].flatten(0, 1)):
+        near = [weights.diagonal(offset).mean() for offset in (-2, -1, 0, 1, 2)]
+        table[number] += np.array([*near, weights[:, 0].mean(), weights[:, -1].mean()]) / len(lengths)
+
+# %%
+figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+image = ax.imshow(table, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
+ax.set(xticks=range(len(kinds)), xticklabels=kinds, xlabel="where the head looks", ylabel="head")
+ax.set_yticks(range(L * H), [f"layer {layer}, head {head}" for layer in range(L) for head in range(H)])
+for (row, column), value in np.ndenumerate(table):
+    shade = "white" if value > 0.5 else "black"
+    written = ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=8)
+bar = figure.colorbar(image, label="mean share of attention")
+
+# %% [markdown]
+# The heads of the first layer look one to the left, one to the right, two to the left, two to the right: that is how
+# their training began, and it was of use, so it stayed. The second layer looks at more mixed things.
+#
+# ## Doubt 1: a large weight on a small vector is little
+#
+# What token $i$ gets from token $j$ is not the weight but the weight times a vector, and that vector may be short.
+# Rewrite the output of attention as a sum over tokens (Kobayashi et al. 2020, "Attention is not only a weight", section
+# 3):
+#
+# $$ \mathrm{Attention}(x)_i = \sum_h \sum_j a^h_{ij}\, f^h(x_j) + b^O \qquad f^h(x) = W^{O,h}\,(W^{V,h} x + b^{V,h}) $$
+#
+# and compare $a_{ij}$ with $\lVert a_{ij} f(x_j) \rVert$.
+
+
+# %%
+def contributions(layer: int) -> Tensor:
+    """(H, T, T, D): what each token gets from each other one, through each head."""
+    attention, x = model.bert.encoder.layer[layer].attention, outputs.hidden_states[layer][0]
+    values = attention.value(x).view(T, H, -1).transpose(0, 1)  # (H, T, K)
+    columns = attention.output.weight.view(-1, H, values.shape[-1]).permute(1, 2, 0)  # (H, K, D)
+    return maps[layer][..., None] * (values @ columns)[:, None]  # (H, T, T, 1) * (H, 1, T, D)
+
+
+# %%
+layout = BatchLayout.from_mask(None, batch_size=1, seq_len=T)
+for layer in range(L):
+    attention = model.bert.encoder.layer[layer].attention
+    whole = contributions(layer).sum(dim=(0, 2)) + attention.output.bias  # over heads and tokens
+    torch.testing.assert_close(whole, attention(outputs.hidden_states[layer][0], layout)[0])
+print("the parts add up to what minibert.attention.MultiHeadSelfAttention gives")
+
+# %%
+hidden = tokens.index("[MASK]")
+taken = contributions(1)[:, hidden].norm(dim=-1)  # (H, T)
+rows = {"weight": maps[1, :, hidden], "length of what is taken": taken / taken.sum(dim=-1, keepdim=True)}
+figure, axes = plt.subplots(1, 2, figsize=(10, 2.8), sharey=True, layout="constrained")
+for ax, (name, matrix) in zip(axes, rows.items(), strict=True):
+    image = ax.imshow(matrix.numpy(), cmap="gray_r", vmin=0, vmax=0.5, aspect="auto")
+    ax.set(title=name, xticks=range(T), yticks=range(H), xlabel="token that [MASK] looks at", ylabel="head of layer 1")
+    ax.set_xticklabels(tokens, rotation=45)
+bar = figure.colorbar(image, ax=axes, label="share")
+
+# %%
+for number in range(H):
+    by_weight, by_length = maps[1, number, hidden].argmax(), taken[number].argmax()
+    print(f"head {number}: looks most at {tokens[by_weight]}, takes most from {tokens[by_length]}")
+
+# %% [markdown]
+# In this model the two pictures are much alike, except for head 0, which looks most at *opened* and takes most from
+# `[MASK]` itself. In BERT-base they differ widely: many heads look at `[SEP]` most of the time, and take next to
+# nothing from it.
+#
+# ## Doubt 2: a beautiful map may be of no use
+#
+# Take a head away, and see what becomes of the answer. To take a head away is to set what it adds to zero (Michel, Levy
+# and Neubig 2019, section 2.3). If the model needs it, the probability of *reading* falls.
+
+# %%
+reading = tokenizer.convert_tokens_to_ids("reading")
+
+
+def without(layer: int, head: int) -> float:
+    output = model.bert.encoder.layer[layer].attention.output
+    keep = torch.ones(H).index_fill(0, torch.tensor(head), 0.0).repeat_interleave(output.in_features // H)
+    hook = output.register_forward_pre_hook(lambda module, args: (args[0] * keep,))
+    logits = model(**inputs).prediction_logits
+    hook.remove()
+    return logits[0, hidden].softmax(dim=-1)[reading].item()
+
+
+# %%
+with_all = outputs.prediction_logits[0, hidden].softmax(dim=-1)[reading].item()
+opened = tokens.index("opened")
+looks, effect = [], []
+for layer in range(L):
+    for head in range(H):
+        looks.append(maps[layer, head, hidden, opened].item())
+        effect.append(without(layer, head) - with_all)
+        print(f"without layer {layer} head {head}: {with_all + effect[-1]:.0%} instead of {with_all:.0%}")
+
+# %%
+torch.testing.assert_close(model(**inputs).prediction_logits, outputs.prediction_logits)  # all hooks are gone
+assert min(effect[:H]) < -0.2  # the first layer's best head matters much
+assert max(abs(change) for change in effect[H:]) < 0.1  # those of the second, taken one by one, hardly
+
+# %%
+figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
+points = ax.scatter(looks, effect, color="black")
+for number, point in enumerate(zip(looks, effect, strict=True)):
+    text = ax.annotate(f"{number // H}.{number % H}", point, xytext=(5, 3), textcoords="offset points")
+line = ax.axhline(0, color="grey", linestyle=":")
+ax.set(xlabel="how much the head looks from [MASK] at “opened”", ylabel="change of p(“reading”) without it")
+ax.set_title("layer.head: looking is not mattering")
+ax.grid(alpha=0.3)
+
+# %% [markdown]
+# Some heads help, some *hurt* this answer, and how much a head looks at the telling word says little about it.
+#
+# ## Doubt 3: does the word matter, or the look?
+#
+# The honest question is about the input: change the word, and see whether the answer changes. That is an experiment,
+# not a picture.
+
+# %%
+for verb in ("opened", "used", "intended", "called"):
+    changed = tokenizer(f"The file is {verb} for [MASK].", return_tensors="pt")
+    best = model(**changed).prediction_logits[0, hidden].softmax(dim=-1).topk(3)
+    words = tokenizer.convert_ids_to_tokens(best.indices)
+    print(f"{verb:9}", ", ".join(f"{word} {p:.0%}" for word, p in zip(words, best.values, strict=True)))
+
+# %% [markdown]
+# ## What to take home
+#
+# - A map shows where a head *takes from*. That is real, and often tells what kind of work the head does.
+# - It does not show how much is taken (doubt 1), whether anybody uses it (doubt 2), or why the model answers as it does
+#   (doubt 3). Other weights may give the same answer (Jain and Wallace 2019).
+# - Tokens have mixed with their neighbours after the first layer: "looks at *opened*" in the second layer means "at
+#   what stands where *opened* stood".
+#
+# `minibert.inference.plots` draws such maps for any checkpoint: one head, a layer, or the whole model.
+#
+# ## Exercises
+#
+# 1. Write a function of `(weights)` `(T, T)` that returns which share of its attention a head gives to the left
+#    neighbour, on average over all tokens that have one.
+# 2. Attention *rollout* (Abnar and Zuidema 2020, section 4) multiplies the maps of all layers, each mixed half and half
+#    with the identity because of the residual: $R = A'_L \cdots A'_1$ with $A' = \frac12 A + \frac12 I$ and $A$ the
+#    mean over heads. Write it as a function of `(maps)` `(L, H, T, T)` that returns $R$ `(T, T)`.
+# 3. Which head does the answer *reading* need most? Answer with `(layer, head)`.
+
+# %%
+answers = {
+    1: None,  # a function of (weights)
+    2: None,  # a function of (maps)
+    3: None,  # (layer, head)
+}
+
+
+# %%
+def check_1(answer):
+    made_up = torch.tensor([[1.0, 0.0, 0.0], [0.4, 0.2, 0.4], [0.0, 0.8, 0.2]])
+    return abs(answer(made_up) - 0.6) < 1e-6 and abs(answer(maps[0, 0]) - share_at(maps[0, 0], -1)) < 1e-5
+
+
+def check_2(answer):
+    asymmetric = torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]], [[[1.0, 0.0], [1.0, 0.0]]]])  # (2, 1, 2, 2)
+    expected = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
+    shares = answer(maps)
+    return torch.allclose(answer(asymmetric), expected) and torch.allclose(shares.sum(-1), torch.ones(T), atol=1e-5)
+
+
+# %%
+def check_3(answer):
+    layer, head = answer
+    return (layer, head) == divmod(int(np.argmin(effect)), H)
+
+
+checks = {1: check_1, 2: check_2, 3: check_3}
+for number, answer in answers.items():
+    print(f"exercise {number}:", "open" if answer is None else "right" if checks[number](answer) else "not yet")
+
+
+# %% jupyter={"source_hidden": true}
+def left_share(weights):
+    return weights.diagonal(offset=-1).mean()
+
+
+def rollout(maps):
+    total = torch.eye(maps.shape[-1])
+    for weights in maps.mean(dim=1):
+        total = (weights + torch.eye(len(weights))) / 2 @ total
+    return total
+
+
+# %% jupyter={"source_hidden": true}
+solutions = {1: left_share, 2: rollout, 3: min(np.ndindex(L, H), key=lambda place: without(*place))}
+assert all(checks[number](solution) for number, solution in solutions.items())
+print("all three solutions are right")

@@ -1,0 +1,190 @@
+"""The read-along: every notebook runs from top to bottom, prints what its file says, and its exercises are fair.
+
+The cells run in this process, which imports nothing anew, and not in a kernel; `notebooks/execute.py` uses a kernel to
+write the outputs that they are compared with.
+"""
+
+import ast
+import contextlib
+import importlib.util
+import io
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jupytext
+import matplotlib
+import nbformat
+import pytest
+import torch
+from nbformat import NotebookNode
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+SOURCES = {path.stem: path for path in sorted(FOLDER.glob("[0-9]_*.py"))}
+TITLES = [
+    "embeddings",
+    "attention",
+    "encoder_layer",
+    "checkpoint",
+    "parity",
+    "pretraining_data",
+    "pretraining",
+    "fine_tuning",
+    "attention_maps",
+]
+
+# Training magnifies what another processor rounds differently, so the numbers that these print are not compared; what
+# they claim, their cells assert.
+TRAINING = {"7_pretraining", "8_fine_tuning"}
+
+# A number, with what may stand in it; spaces and bars only align.
+NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*(?:e[-+]\d+)?")
+ALIGNMENT = re.compile(r"[\s█]+")
+
+
+def saved(name: str) -> NotebookNode:
+    """The notebook as it lies in the repository."""
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def code_lines(source: str) -> list[str]:
+    return [line for line in source.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def text_of(cell: NotebookNode) -> str:
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
+
+
+@dataclass
+class Run:
+    """What became of a notebook's cells."""
+
+    printed: list[str] = field(default_factory=list)  # of each code cell
+    figures: list[int] = field(default_factory=list)  # of each code cell, how many
+    names: dict = field(default_factory=lambda: {"__name__": "__main__"})
+
+    def execute(self, source: str, where: str) -> str:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(compile(source, where, "exec"), self.names)
+        return out.getvalue()
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def executed(request) -> tuple[str, Run]:
+    """A notebook's name, and its cells run from top to bottom."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    torch.manual_seed(0)
+    run = Run()
+    for number, cell in enumerate(code_cells(saved(request.param))):
+        run.printed.append(run.execute(cell.source, f"{request.param}, code cell {number}"))
+        for figure in map(pyplot.figure, pyplot.get_fignums()):
+            figure.canvas.draw()
+        run.figures.append(len(pyplot.get_fignums()))
+        pyplot.close("all")
+    return request.param, run
+
+
+def test_the_course_is_complete_and_in_order():
+    assert list(SOURCES) == [f"{number}_{title}" for number, title in enumerate(TITLES, start=1)]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_source_and_notebook_are_the_same(name):
+    source, notebook = jupytext.read(SOURCES[name]), saved(name)
+    cells = [[(cell.cell_type, cell.source) for cell in both.cells] for both in (source, notebook)]
+    assert cells[0] == cells[1], "run notebooks/execute.py"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_small_enough_to_read(name):
+    cells = saved(name).cells
+    assert len(cells) <= 40
+    too_long = [cell.source for cell in cells if cell.cell_type == "code" and len(code_lines(cell.source)) > 10]
+    assert not too_long
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_every_notebook_has(name):
+    notebook = saved(name)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert notebook.cells[0].source.startswith(f"# {name[0]} · ")
+    assert code_cells(notebook)[0].source == code_cells(saved("1_embeddings"))[0].source, "the first cell, for Colab"
+    assert "$$" in text and "| symbol | here |" in text and re.search(r"et al\. \d{4}, section|IEEE", text)
+    assert "The file is opened for" in text.replace("*", "") + "".join(cell.source for cell in code_cells(notebook))
+    assert re.findall(r"^(\d)\. ", text[text.index("## Exercises") :], re.MULTILINE) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_claim_is_asserted(name):
+    cells = [ast.parse(cell.source) for cell in code_cells(saved(name))]
+    claims = [node for cell in cells for node in ast.walk(cell) if is_claim(node)]
+    assert len(claims) >= 5
+
+
+def is_claim(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assert) or (isinstance(node, ast.Attribute) and node.attr == "assert_close")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_outputs_and_pictures_are_kept(name):
+    cells = code_cells(saved(name))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    kinds = [output.get("name", output.output_type) for cell in cells for output in cell.outputs]
+    assert set(kinds) == {"stdout", "display_data"}
+
+
+def test_runs_and_prints_what_is_kept(executed):
+    name, run = executed
+    for number, cell in enumerate(code_cells(saved(name))):
+        assert_prints_the_same(run.printed[number], text_of(cell), f"{name}, code cell {number}")
+        pictures = sum(output.output_type == "display_data" for output in cell.outputs)
+        assert run.figures[number] == pictures, f"{name}, code cell {number}"
+
+
+def assert_prints_the_same(found: str, kept: str, where: str) -> None:
+    """The same words; numbers may differ by what another processor rounds differently."""
+    words = [ALIGNMENT.sub(" ", NUMBER.sub("#", text)).strip() for text in (found, kept)]
+    assert words[0] == words[1], where
+    if where.split(",")[0] not in TRAINING:
+        numbers = [[float(n.replace(",", "")) for n in NUMBER.findall(text)] for text in (found, kept)]
+        assert numbers[0] == pytest.approx(numbers[1], rel=0.05, abs=0.011), where
+
+
+def test_exercises_are_open_and_solved(executed):
+    name, run = executed
+    checks, solutions, answers = (run.names[key] for key in ("checks", "solutions", "answers"))
+    assert list(checks) == list(solutions) == list(answers) == [1, 2, 3]
+    assert set(answers.values()) == {None}
+    for number, check in checks.items():
+        assert check(solutions[number]), f"{name}, exercise {number}"
+        assert not check(spoiled(solutions[number])), f"{name}, exercise {number}: a wrong answer passes"
+
+
+def spoiled(answer):
+    """A wrong answer of the right type."""
+    if callable(answer):
+        return lambda *args: spoiled(answer(*args))
+    if isinstance(answer, torch.Tensor):
+        return answer * 1.02
+    if isinstance(answer, list):
+        return answer[::-1]
+    if isinstance(answer, tuple):
+        return tuple(map(spoiled, answer))
+    if isinstance(answer, str):
+        return "bert.embeddings.norm"
+    return "" if answer is None else answer + 1
+
+
+def test_without_the_reference_the_cell_says_so(executed, monkeypatch):
+    name, run = executed
+    cells = [cell for cell in code_cells(saved(name)) if "NOT CHECKED" in cell.source]
+    assert len(cells) == (name != "6_pretraining_data")  # where there is no reference
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    for cell in cells:
+        assert "NOT CHECKED" in run.execute(cell.source, name) and "NOT CHECKED" not in text_of(cell)
