@@ -71,7 +71,7 @@ class MultiHeadSelfAttention(nn.Module):
             context, group_weights = attend(query, key, value, layout.key_mask, dropout)
             contexts.append(merge_heads(context))
             weights.append(group_weights)
-        x = self.output(layout.join(contexts))
+        x = self.output(layout.join(contexts, x.shape[0]))
         return x, layout.pad_attention(weights) if output_attentions else None
 
     def split_heads(self, x: Tensor) -> Tensor:

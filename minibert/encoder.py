@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from minibert.attention import MultiHeadSelfAttention
 from minibert.config import BertConfig
-from minibert.layout import BatchLayout
+from minibert.layout import BatchLayout, round_up_rows
 
 
 def gelu_new(x: Tensor) -> Tensor:
@@ -81,7 +81,9 @@ class Encoder(nn.Module):
         self, x: Tensor, layout: BatchLayout, output_attentions: bool = False, output_hidden_states: bool = False
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """x (T, D) -> (T, D); the L + 1 hidden states (T, D) and L attention weights (B, H, S, S) asked for."""
+        num_tokens = x.shape[0]
         hidden_states, attentions = [x], []
+        x = round_up_rows(x)
         for layer in self.layer:
             if self.gradient_checkpointing and self.training:
                 # Activations are not kept for the backward pass but computed again: less memory, more time.
@@ -89,7 +91,7 @@ class Encoder(nn.Module):
             else:
                 x, weights = layer(x, layout, output_attentions)
             if output_hidden_states:
-                hidden_states.append(x)
+                hidden_states.append(x[:num_tokens])
             if output_attentions:
                 attentions.append(weights)
-        return x, hidden_states if output_hidden_states else [], attentions
+        return x[:num_tokens], hidden_states if output_hidden_states else [], attentions

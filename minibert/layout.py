@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -63,15 +64,22 @@ class BatchLayout:
         return flat.view(shape)
 
     def split(self, flat: Tensor) -> list[Tensor]:
-        """(T, D) -> for each group of sequences of equal length n, a view (sequences, n, D)."""
-        parts = flat.split([count * length for count, length in self.groups])
+        """(T, D) -> for each group of sequences of equal length n, a view (sequences, n, D).
+
+        Rows beyond the T tokens, which `round_up_rows` appends, are in no group.
+        """
+        sizes = [count * length for count, length in self.groups]
+        parts = flat[: sum(sizes)].split(sizes)
         return [
             part.view(count, length, flat.shape[1]) for part, (count, length) in zip(parts, self.groups, strict=True)
         ]
 
-    def join(self, parts: list[Tensor]) -> Tensor:
-        """The inverse of `split`: (sequences, n, D) of each group -> (T, D)."""
+    def join(self, parts: list[Tensor], num_rows: int) -> Tensor:
+        """The inverse of `split`: (sequences, n, D) of each group -> (num_rows, D), zeros beyond the T tokens."""
         flat = [part.flatten(0, 1) for part in parts]
+        missing = num_rows - sum(part.shape[0] for part in flat)
+        if missing:
+            flat.append(flat[0].new_zeros(missing, flat[0].shape[1]))
         return flat[0] if len(flat) == 1 else torch.cat(flat)
 
     def pad_attention(self, parts: list[Tensor]) -> Tensor:
@@ -89,3 +97,17 @@ class BatchLayout:
             index = (row[:, None, None], slice(None), column[:, :, None], column[:, None, :])
             padded[index] = weights.permute(0, 2, 3, 1)
         return padded
+
+
+def round_up_rows(x: Tensor) -> Tensor:
+    """(N, D) -> x with zero rows below it, at most N / 32 of them, where bfloat16 is computed on a CPU; else x.
+
+    There, oneDNN compiles a product for each new number of rows. With six significant binary digits there are few
+    such numbers, and ragged batches soon meet only old ones.
+    """
+    in_bf16 = x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
+    if x.device.type != "cpu" or not in_bf16 or torch.compiler.is_compiling():
+        return x
+    unit = 1 << max(0, len(x).bit_length() - 6)
+    missing = -len(x) % unit
+    return F.pad(x, (0, 0, 0, missing)) if missing else x

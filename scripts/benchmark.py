@@ -5,15 +5,20 @@ import importlib.util
 
 from minibert.cli import run
 
+COMPETITORS = ("transformers", "accelerate", "sentence_transformers", "onnx", "onnxscript", "onnxruntime")
+
 
 def main() -> None:
-    if importlib.util.find_spec("transformers") is None:
-        raise ValueError("the reference, transformers, is not installed: pip install -e '.[bench]'")
-    from benchmarks import training
+    missing = [name for name in COMPETITORS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} not installed, to compare with: pip install -e '.[bench]'")
+    from benchmarks import finetuning, inference, training
 
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
     training.add_command(what)
+    finetuning.add_command(what)
+    inference.add_command(what)
     options = parser.parse_args()
     options.measure(options)
 

@@ -48,11 +48,14 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @contextlib.contextmanager
 def transformers_heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Let `caplog` hear what `transformers` says, which it usually keeps from the root logger."""
+    """Let `caplog` hear what `transformers` warns of, which it keeps from the root logger, or a script has silenced."""
     logger = logging.getLogger("transformers")
-    usual, logger.propagate = logger.propagate, True
+    usual = logger.propagate, logger.level
+    logger.propagate = True
+    logger.setLevel(logging.WARNING)  # which also forgets what loggers below it have remembered of it
     caplog.clear()
     try:
         yield
     finally:
-        logger.propagate = usual
+        logger.propagate = usual[0]
+        logger.setLevel(usual[1])

@@ -1,9 +1,13 @@
 """Settings of the whole test session."""
 
 import os
+import signal
 
 # Before anything can import huggingface_hub: no test may ask the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A shell script starts its background jobs deaf to Ctrl-C; there the tests of Ctrl-C must hear it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 import torch

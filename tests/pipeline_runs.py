@@ -1,4 +1,4 @@
-"""Tiny checkpoints for pipelines: random weights, an alphabet for a vocabulary, and the reference's pipeline of each."""
+"""Tiny checkpoints for pipelines: random weights, letters for a vocabulary, and the reference's pipeline of each."""
 
 import functools
 import tempfile

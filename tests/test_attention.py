@@ -136,3 +136,12 @@ def test_the_form_is_read_at_every_call(monkeypatch):
     config.attn_implementation = "sdpa"
     with pytest.raises(pytest.fail.Exception):
         attention(x, layout)
+
+
+@pytest.mark.parametrize("attend", FORMS.values(), ids=FORMS)
+def test_dropout_acts_also_where_keys_are_hidden(attend):
+    query, key, _ = projections(300, 2, 6, 6)
+    key_mask = torch.tensor([True, True, False, True, True, True]).expand(300, 6)
+    context, _ = attend(query, key, torch.eye(6).expand(300, 2, 6, 6), key_mask, dropout=0.25)
+    assert not context[..., 2].any()
+    assert abs((context[..., [0, 1, 3, 4, 5]] == 0).float().mean() - 0.25) < 0.02

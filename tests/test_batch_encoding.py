@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from reference_tokenizer import HOSTILE, PAIRS, vocab_path
+from reference_tokenizer import HOSTILE, PAIRS, reference_tokenizer, vocab_path
 
 from minibert.text.tokenizer import BertTokenizer
 
@@ -15,7 +15,7 @@ from minibert.text.tokenizer import BertTokenizer
 def both(request):
     """Our tokenizer and the reference's, from the same vocab.txt."""
     path, lowercase = vocab_path(request.param), request.param != "cased"
-    reference = transformers.BertTokenizer(vocab=str(path), do_lower_case=lowercase)
+    reference = reference_tokenizer(path, lowercase)
     return BertTokenizer(path, do_lower_case=lowercase), reference
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.layout import BatchLayout
+from minibert.layout import BatchLayout, round_up_rows
 
 RAGGED = torch.tensor([[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]])
 
@@ -56,7 +56,36 @@ def test_groups_are_the_rows_of_equal_length(mask):
     groups = layout.split(layout.flatten(x))
     found = sorted(sequence.flatten().tolist() for group in groups for sequence in group)
     assert found == sorted(row[m != 0].flatten().tolist() for row, m in zip(x, mask, strict=True) if m.any())
-    assert torch.equal(layout.join(groups), layout.flatten(x))
+    assert torch.equal(layout.join(groups, int(mask.sum())), layout.flatten(x))
+
+
+@pytest.mark.parametrize("mask", [RAGGED, torch.ones(2, 3)])
+def test_rows_beyond_the_tokens_are_in_no_group(mask):
+    layout = BatchLayout.from_mask(mask, *mask.shape)
+    flat = torch.randn(int(mask.sum()) + 2, 5, requires_grad=True)
+    groups = layout.split(flat)
+    assert sum(group.shape[0] * group.shape[1] for group in groups) == mask.sum()
+    joined = layout.join(groups, len(flat))
+    assert torch.equal(joined[:-2], flat[:-2]) and torch.equal(joined[-2:], torch.zeros(2, 5))
+    joined.sum().backward()
+    assert torch.equal(flat.grad[-2:], torch.zeros(2, 5)) and flat.grad[:-2].min() == 1
+
+
+def test_bfloat16_on_a_cpu_meets_few_numbers_of_rows():
+    rounded = {n: round_up_rows(torch.ones(n, 2, dtype=torch.bfloat16)) for n in (*range(70), *range(1000, 2100))}
+    assert all(n <= len(x) <= n + n / 32 and x.sum() == 2 * n for n, x in rounded.items())
+    assert len({len(x) for n, x in rounded.items() if n >= 1000}) < 40
+    assert all(len(rounded[n]) == n for n in range(64))  # one short sentence gets no more work
+
+
+def test_nothing_is_added_where_it_saves_nothing(monkeypatch):
+    x = torch.ones(1001, 2)
+    assert round_up_rows(x) is x
+    with torch.autocast("cpu", torch.bfloat16):
+        assert len(round_up_rows(x)) == 1008
+        assert round_up_rows(x[:992]).shape == (992, 2)
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        assert round_up_rows(x) is x
 
 
 @given(masks())

@@ -117,3 +117,20 @@ def test_an_answer_in_the_padding_does_not_count():
     found = span_loss(*padded, torch.tensor([0, 4, 2, 2, 1, 4]), torch.tensor([1, 4, 3, 3, 1, 4]))
     expected = (one_loss(STARTS[:, :4], [0, -1, 2, 2, 1, -1]) + one_loss(ENDS[:, :4], [1, -1, 3, 3, 1, -1])) / 2
     torch.testing.assert_close(found, expected)
+
+
+def test_a_position_before_the_sequence_is_its_first():
+    """As in the reference, for which [CLS] means that there is no answer."""
+    torch.testing.assert_close(
+        span_loss(STARTS, ENDS, torch.tensor([-1, 1, -9, 2, 0, 4]), torch.tensor([-1, 2, 0, 3, -5, 4])),
+        span_loss(STARTS, ENDS, torch.tensor([0, 1, 0, 2, 0, 4]), torch.tensor([0, 2, 0, 3, 0, 4])),
+    )
+
+
+def test_labels_of_another_type_than_the_logits():
+    several = LOGITS > 0.3
+    expected = sequence_loss(LOGITS, several.double(), "multi_label_classification")
+    assert torch.equal(sequence_loss(LOGITS, several.long(), "multi_label_classification"), expected)
+    for logits in (LOGITS.float(), LOGITS.bfloat16()):
+        loss = sequence_loss(logits, torch.arange(30).view(6, 5).double(), "regression")
+        assert loss.dtype == logits.dtype

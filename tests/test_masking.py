@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minibert.labels import IGNORE_INDEX
-from minibert.text.masking import example_keys, mask_tokens
+from minibert.text.masking import _mix, example_keys, mask_tokens
 
 V, MASK, CLS, SEP = 1000, 4, 2, 3
 
@@ -71,7 +71,9 @@ def test_choices_of_one_token_are_independent():
     assert abs(np.corrcoef(is_mask[:, 0], is_mask[:, 1])[0, 1]) < 0.04
 
 
-@pytest.mark.parametrize(("length", "rate", "expected"), [(3, 0.15, 1), (10, 0.15, 2), (64, 0.4, 26), (9, 1.0, 7)])
+@pytest.mark.parametrize(
+    ("length", "rate", "expected"), [(3, 0.15, 1), (6, 0.05, 1), (10, 0.15, 2), (64, 0.4, 26), (9, 1.0, 7)]
+)
 def test_number_of_predictions(length, rate, expected):
     # Rounded, at least one, and no more than there are tokens that may be chosen.
     _, labels = mask(batch(50, length), rate=rate)
@@ -166,3 +168,28 @@ def test_words_are_chosen_alike():
     _, labels = mask(ids, word_starts=word_starts)
     counts = (labels != IGNORE_INDEX).sum(axis=0)[1:-1]
     assert all(share_is(n / 20_000, 20_000, 3 / 20) for n in counts)
+
+
+# --- the same masks for ever: a run that was resumed with another version of minibert would be another run
+
+
+def test_the_bits_are_those_of_splitmix64():
+    """The first numbers of its published C code (Steele et al. 2014) from the seed 1234567."""
+    states = np.uint64(1234567) + np.arange(5, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    assert _mix(states).tolist() == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+
+
+def test_a_mask_as_it_always_was():
+    inputs, labels = mask(np.arange(5, 65)[None].repeat(2, 0), seed=3, epoch=2)
+    hidden = [np.flatnonzero(row != IGNORE_INDEX) for row in labels]
+    seen = [row[places] for row, places in zip(inputs, hidden, strict=True)]
+    assert [dict(zip(x.tolist(), y.tolist(), strict=True)) for x, y in zip(hidden, seen, strict=True)] == [
+        {11: 4, 17: 4, 19: 4, 21: 26, 40: 569, 42: 4, 43: 4, 50: 55, 56: 4},
+        {9: 14, 20: 4, 21: 26, 22: 4, 32: 4, 35: 40, 36: 4, 39: 4, 44: 49},
+    ]

@@ -78,7 +78,7 @@ def test_bit_identical_for_every_argument(arguments):
 @torch.no_grad()
 def test_attentions_are_those_of_the_reference_s_explicit_form():
     theirs, ours = model_pair("BertModel")
-    theirs.set_attn_implementation("eager")  # ours changes over by itself
+    use_attention("eager", theirs)  # ours changes over by itself
     batch = batch_of(theirs.config)
     expected, found = theirs(**batch, **EVERYTHING), ours(**batch, **EVERYTHING)
     assert found.keys() == tuple(key for key in expected if key != "cross_attentions")  # it has a decoder's, empty
@@ -118,7 +118,7 @@ def test_padded_input(name, mask_name, dtype):
 @torch.no_grad()
 def test_attentions_on_padded_input(mask_name):
     theirs, ours = model_pair("BertModel")
-    theirs.set_attn_implementation("eager")
+    use_attention("eager", theirs)
     mask = mask_of(mask_name)
     batch = batch_of(theirs.config, mask=mask)
     real = (mask[:, None, :, None] * mask[:, None, None, :]).expand(4, 4, 11, 11) != 0

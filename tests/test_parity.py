@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from reference import TASKS, batch_of, model_pair, reference_model
+from reference import IS_VERSION_5, TASKS, batch_of, model_pair, reference_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -158,6 +158,8 @@ def write_vocab(folder: Path) -> None:
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("class_name", CLASSES)
 def test_equal_models(class_name: str, attention: str, tmp_path: Path, parity):
+    if attention == "eager" and not IS_VERSION_5:
+        pytest.skip("transformers 4 divides where 5 multiplies: other bits")
     reference_model(class_name).save_pretrained(tmp_path)
     code, out, err = parity("--model", tmp_path, "--attn", attention)
     assert (code, err) == (0, "")

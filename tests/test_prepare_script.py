@@ -128,7 +128,7 @@ def test_of_a_large_corpus_a_smaller_share_is_held_out(capsys, prepared, tmp_pat
     def held_out_documents():
         kept = []
         monkeypatch.setattr(job, "initialise_from_corpus", lambda model, train: kept.append(train.n_documents))
-        pretrain(capsys, tmp_path / "run", "--data", prepared[1])
+        pretrain(capsys, tmp_path / f"run-{job.HELD_OUT_TOKENS}", "--data", prepared[1])
         return 40 - kept[0]
 
     assert held_out_documents() == 2  # one of 20

@@ -27,8 +27,17 @@ def test_alone(tmp_path):
         assert (folder / LOCK_FILE).exists()
         assert in_child(enter_in_vain, folder) == 0
         assert in_child(enter, tmp_path / "another") == 0
-    assert not any(folder.iterdir())
+        (folder / "result").touch()
+    assert [path.name for path in folder.iterdir()] == ["result"]
     assert in_child(enter, folder) == 0
+
+
+def test_a_run_that_does_nothing_leaves_nothing(tmp_path):
+    (tmp_path / "there").mkdir()
+    for folder in (tmp_path / "new", tmp_path / "there"):
+        with only_run_in(folder):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
 def test_a_run_may_enter_again(tmp_path, monkeypatch):

@@ -197,3 +197,35 @@ def test_the_span_loss_of_a_padded_batch_is_that_of_its_rows_without_padding():
         rows.append(theirs(**row).loss)
     assert_near(ours(**batch).loss, torch.stack(rows).mean(), 1e-5)
     assert abs(theirs(**batch).loss - torch.stack(rows).mean()) > 0.1  # with padding the reference's is another
+
+
+# --- what a head passes on, and what it is told
+
+
+@pytest.mark.parametrize("class_name", TASKS)
+@torch.no_grad()
+def test_hidden_states_and_attentions_pass_every_head(class_name):
+    theirs, ours = model_pair(class_name)
+    use_attention("eager", theirs, ours)
+    options = {**task_batch(class_name, ours.config), "output_hidden_states": True, "output_attentions": True}
+    found, expected = ours(**options), theirs(**options)
+    for name, count in (("hidden_states", 3), ("attentions", 2)):
+        assert len(found[name]) == len(expected[name]) == count
+        for x, y in zip(found[name], expected[name], strict=True):
+            assert_same(x, y, name)
+
+
+@pytest.mark.parametrize("options", [{}, {"labelled_logits_only": True}], ids=["all logits", "labelled logits"])
+@pytest.mark.parametrize("class_name", ["BertForPreTraining", "BertForMaskedLM", "BertForTokenClassification"])
+@torch.no_grad()
+def test_the_loss_is_divided_by_the_count_that_is_passed(class_name, options):
+    if class_name == "BertForTokenClassification" and options:
+        pytest.skip("its logits are few")
+    ours = our_model(class_name)
+    batch = task_batch(class_name, ours.config)
+    count = int((batch["labels"] != -100).sum())
+    once, twice, often = (ours(**batch, **options, label_count=n * count).loss for n in (1, 2, 1000))
+    assert_near(once, ours(**batch, **options).loss, 1e-6)
+    # What is left in the end is the loss of the other head, if there is one.
+    assert_near(twice - often, (once - often) * (1 / 2 - 1e-3) / (1 - 1e-3), 1e-5)
+    assert once - often > 0.5

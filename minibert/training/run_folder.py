@@ -30,6 +30,7 @@ def only_run_in(output_dir: Path, is_first: bool = True) -> Iterator[None]:
         yield
         return
     try:
+        is_new = not output_dir.exists()
         output_dir.mkdir(parents=True, exist_ok=True)
         # A singleton is one object per path, and counts how often it was acquired.
         lock = FileLock(output_dir.resolve() / LOCK_FILE, timeout=0, is_singleton=True)
@@ -47,6 +48,8 @@ def only_run_in(output_dir: Path, is_first: bool = True) -> Iterator[None]:
         if lock.lock_counter == 1:  # while it is still ours: afterwards it may be another run's
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+        if is_new and not any(output_dir.iterdir()):  # a run that could not begin leaves nothing
+            output_dir.rmdir()
 
 
 def refuse_used(output_dir: Path) -> None:

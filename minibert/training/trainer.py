@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from minibert.memory import keep_freed_memory
 from minibert.training.arguments import TrainingArguments
 from minibert.training.batches import Batch, MicroBatch, StepBatches
 from minibert.training.best import Best
@@ -87,7 +86,6 @@ class Trainer:
             raise ValueError("train needs a train_dataset with at least one example")
         if self.args.eval_strategy != "no" and self.eval_dataset is None:
             raise ValueError(f"train needs an eval_dataset, because eval_strategy is {self.args.eval_strategy!r}")
-        keep_freed_memory()
         with only_run_in(self.args.output_dir, self.processes.is_first):
             return self._run(resume_from_checkpoint or self.args.resume_from_checkpoint)
 
