@@ -6,9 +6,6 @@ import signal
 # Before anything can import huggingface_hub: no test may ask the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# A shell script starts its background jobs deaf to Ctrl-C; there the tests of Ctrl-C must hear it too.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 import pytest
 import torch
 from hypothesis import settings
@@ -16,6 +13,9 @@ from hypothesis import settings
 # The same few examples at every run: a failure can always be repeated.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None, max_examples=15)
 settings.load_profile("repeatable")
+
+# A shell script starts its background jobs deaf to Ctrl-C; there the tests of Ctrl-C must hear it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Models as small as the tests' gain nothing from threads, and lose much to waiting for them on a busy machine.
 torch.set_num_threads(1)

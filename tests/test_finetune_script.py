@@ -152,6 +152,16 @@ def test_options_that_cannot_be(capsys, tmp_path, arguments, message):
     assert message in ending.only_error and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_folder_in_which_a_job_was_is_not_taken(capsys, tmp_path, seeds):
+    file = write_table(tmp_path / "a.tsv", sentences(8, 0))
+    arguments = ("--train", file, "--eval", file, "--epochs", 1, "--seeds", seeds)
+    assert finetune(capsys, tmp_path, *arguments).code == 0
+    error = finetune(capsys, tmp_path, *arguments).only_error
+    assert "an earlier run left checkpoint-1 there" in error and "choose another folder" in error
+    assert finetune(capsys, tmp_path, *arguments, "--resume").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -13,7 +13,7 @@ from minibert.checkpoint.files import CheckpointError, write_tensors
 from minibert.finetuning.classification import class_task, classification_task
 from minibert.finetuning.examples import Columns, Example
 from minibert.finetuning.runs import Plan, load_model, recipe_for, train_seeds
-from minibert.training.checkpointing import ResumeError, checkpoints
+from minibert.training.checkpointing import checkpoints
 from minibert.training.metrics_log import METRICS_FILE, read_metrics
 from minibert.training.trainer import Trainer
 
@@ -128,17 +128,6 @@ def test_resuming_goes_on_with_the_seed_that_was_stopped(three, task, tmp_path, 
     assert len(read_metrics(tmp_path / "seed-42" / METRICS_FILE)) == rows  # that one was ready
     assert [run.scores for run in found] == [run.scores for run in three[1]]
     assert [run.epochs for run in found] == [run.epochs for run in three[1]]
-
-
-def test_nothing_to_resume(task, tmp_path):
-    with pytest.raises(ResumeError, match=f"--resume: no checkpoint to go on from in --output-dir {tmp_path}"):
-        train(task, tmp_path, resume=True)
-
-
-def test_a_new_job_takes_the_place_of_an_old_one(task, tmp_path):
-    train(task, tmp_path, epochs=1)
-    train(task, tmp_path, epochs=1, batch_size=48)
-    assert [folder.name for folder in checkpoints(tmp_path)] == ["checkpoint-1"]
 
 
 # --- loading

@@ -15,9 +15,11 @@ from minibert.finetuning.runs import Plan, train_seeds
 from minibert.finetuning.tagging import tagging_task
 from minibert.pretraining.preparation import say
 from minibert.text.tokenizer import BertTokenizer
+from minibert.training.checkpointing import ResumeError, checkpoints
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE
 from minibert.training.plots import plot_runs
+from minibert.training.run_folder import refuse_used
 
 TASKS = {
     "classification": classification_task,
@@ -48,6 +50,7 @@ def finetune(options: FinetuningOptions) -> None:
     Raises `ValueError` (or `CheckpointError`, which is one) for input that cannot be used.
     """
     _check(options)
+    _check_folder(options.output_dir, options.plan.resume)
     tokenizer = BertTokenizer.from_pretrained(options.plan.model)
     longest = BertConfig.from_pretrained(options.plan.model).max_position_embeddings
     max_length = min(options.max_length or (384 if options.task == "qa" else 128), longest)
@@ -83,3 +86,12 @@ def _check(options: FinetuningOptions) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {value}")
     if not 0 < options.plan.layer_decay <= 1:
         raise ValueError(f"--layer-decay must be above 0 and at most 1, got {options.plan.layer_decay}")
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    """Raises `ResumeError` if there is nothing to go on with, `RunFolderError` where a new job would replace one."""
+    used = [place for place in (folder, *sorted(folder.glob("*"))) if checkpoints(place)]
+    if resume and not used:
+        raise ResumeError(f"--resume: no checkpoint to go on from in --output-dir {folder}")
+    if used and not resume:
+        refuse_used(used[0])

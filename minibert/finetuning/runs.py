@@ -1,6 +1,5 @@
 """Training runs: a model with a fresh head is trained on a task and scored, with one seed or with several."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from minibert.precision import has_fast_bf16
 from minibert.pretraining.preparation import say
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.arguments import TrainingArguments
-from minibert.training.checkpointing import ResumeError, checkpoints
-from minibert.training.distributed import Processes
+from minibert.training.checkpointing import checkpoints
 from minibert.training.metrics_log import METRICS_FILE, read_metrics
 from minibert.training.trainer import Trainer
 
@@ -59,7 +57,6 @@ def train_seeds(task: Task, tokenizer: BertTokenizer, plan: Plan, folder: Path, 
     """
     seeds = range(plan.seed, plan.seed + plan.seeds)
     folders = [folder if len(seeds) == 1 else folder / f"seed-{seed}" for seed in seeds]
-    _make_way(folders, plan.resume)
     runs: list[Run] = []
     for seed, own in zip(seeds, folders, strict=True):
         torch.manual_seed(seed)  # the head's first weights
@@ -91,17 +88,6 @@ def load_model(task: Task, name: str, fresh: bool = False) -> nn.Module:
     if lacking := [key for key in info["missing_keys"] if not key.startswith(_HEADS)]:
         raise CheckpointError(f"{name}: not a whole encoder; the checkpoint lacks {', '.join(lacking[:3])}")
     return task.wrap(model)
-
-
-def _make_way(folders: list[Path], resume: bool) -> None:
-    """Remove the checkpoints of an earlier job, which a resumed one would take for its own."""
-    if resume and not any(checkpoints(folder) for folder in folders):
-        raise ResumeError(f"--resume: no checkpoint to go on from in --output-dir {folders[0]}")
-    processes = Processes.join()
-    if not resume and processes.is_first:
-        for checkpoint in [c for folder in folders for c in checkpoints(folder)]:
-            shutil.rmtree(checkpoint)
-    processes.wait()
 
 
 def _trainer(task: Task, model: nn.Module, tokenizer: BertTokenizer, plan: Plan, folder: Path, seed: int) -> Trainer:
