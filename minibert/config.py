@@ -7,6 +7,9 @@ The dimension letters of every shape comment in this package:
     T  real tokens in a batch            F  feed-forward size
     D  hidden size                       V  vocabulary size
     L  encoder layers                    C  classes
+
+Where sequences of equal length are gathered, n is that length; where rows may be anything (tokens, labels, texts),
+there are N of them.
 """
 
 import json

@@ -3,7 +3,14 @@
 Only attention needs to know which tokens belong together; everything else in BERT acts on each token alone.
 So the model works on a flat (T, D) matrix of real tokens, and this object knows the way there and back.
 Sequences lie in it in the order of their lengths, so that attention can take those of equal length together
-as a plain view.
+as a plain view. The mask [[1, 1, 1], [1, 0, 0]], for example, says that the second row has one token only; it comes
+first, and the layout is
+
+    groups = [(1, 1), (1, 3)]      one sequence of one token, then one of three
+    row_index = [1, 0]             in flat order: the second row of the batch, then the first
+    token_index = [3, 0, 1, 2]     where the four tokens stand in the batch, read row by row
+
+At a first reading, `pad_attention` and `round_up_rows` can wait.
 """
 
 from dataclasses import dataclass
@@ -25,7 +32,7 @@ class BatchLayout:
     seq_len: int  # S
     groups: list[tuple[int, int]]  # (how many sequences, of how many tokens each), in flat order
     token_index: Tensor | None = None  # (T,) each token's place in the batch read row by row; None: all, in order
-    row_index: Tensor | None = None  # (B',) the row of each sequence, in flat order; empty sequences are left out
+    row_index: Tensor | None = None  # (N,) the row of each sequence, in flat order; empty sequences are left out
     key_mask: Tensor | None = None  # (B, S) bool, only where padding must stay in (see `from_mask`)
 
     @classmethod

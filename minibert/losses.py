@@ -21,8 +21,8 @@ def cross_entropy(
     Args:
         logits: (N, C)
         labels: (N,) class numbers; raises `ValueError` for one that is no class
-        label_count: divide by this instead of the number of labels: when the batch is one of several that are
-            averaged, the mean number of labels in them makes the average the mean over all labels.
+        label_count: divide by this instead of the number of labels. Of two batches with 2 and 6 labels, both divide by
+            4, the mean; then the mean of the two losses is the mean over all 8 labels.
     """
     _check_labels(labels, logits, ignore_index)
     # Logits over a vocabulary are much larger than a processor's cache. Some rows at a time, softmax and its gradient
@@ -102,6 +102,7 @@ def span_loss(start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Te
 def _position_loss(logits: Tensor, positions: Tensor) -> Tensor:
     beyond = logits.shape[1]
     positions = positions.view(-1).clamp(0, beyond)
-    # A position in the padding is none either: its logit is the lowest number, and its loss would be infinite.
+    # An answer that points into the padding is ignored, too: the logit there is the lowest number, and the loss would
+    # be infinite. One more column lets `beyond` be looked up like the others.
     padding = F.pad(logits, (0, 1)).gather(1, positions[:, None])[:, 0] == torch.finfo(logits.dtype).min
     return cross_entropy(logits, positions.masked_fill(padding, beyond), ignore_index=beyond)

@@ -1,1 +1,4 @@
-"""Fine-tuning: labelled examples in, a checkpoint with a trained head out, and its score."""
+"""Fine-tuning: labelled examples in, a checkpoint with a trained head out, and its score.
+
+Read `task` and `classification` first, then `runs` and `job`; each other task is a file, and so are its metrics.
+"""

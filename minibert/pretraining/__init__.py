@@ -1,1 +1,4 @@
-"""The main job: from a corpus to a pretrained BERT."""
+"""The main job: from a corpus to a pretrained BERT.
+
+Read `job` first, then `presets`, `preparation`, `initialization`, `evaluation`.
+"""

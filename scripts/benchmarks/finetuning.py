@@ -81,8 +81,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Measure, and print a line for each data set, each with all parameters trained or the head alone."""
-    if not transformers.utils.is_accelerate_available():
-        raise ValueError("transformers.Trainer needs accelerate: pip install -e '.[bench]'")
     if min(options.seeds, options.epochs, options.batch_size, options.limit or 1) < 1:
         raise ValueError("--seeds, --epochs, --batch-size and --limit must be at least 1")
     transformers.logging.set_verbosity_error()

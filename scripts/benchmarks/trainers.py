@@ -16,8 +16,6 @@ from minibert.training.trainer import Trainer
 
 def compare_trainers(work: Workload, rounds: int, steps: int) -> Speeds:
     """Steps per second of whole runs, in turn: each as it comes, ours in bf16 where the machine has it."""
-    if not transformers.utils.is_accelerate_available():
-        raise ValueError("transformers.Trainer needs accelerate: pip install -e '.[bench]'")
     examples = work.examples(work.batch * min(steps, 20))
     our_name = f"minibert {'bf16' if has_fast_bf16() else 'fp32'}"
     runs = {our_name: _our_run, "transformers fp32": _their_run}
@@ -46,7 +44,8 @@ def _their_run(work: Workload, examples: list[dict], steps: int) -> float:
     """The seconds of a run of `transformers.Trainer`."""
     _, model = build_models(work)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = transformers.TrainingArguments(report_to="none", **_settings(work, folder, steps))
+        quiet = {"report_to": "none", "dataloader_pin_memory": torch.cuda.is_available()}
+        arguments = transformers.TrainingArguments(**quiet, **_settings(work, folder, steps))
         trainer = transformers.Trainer(model, arguments, train_dataset=examples)
         trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
         return _seconds(trainer)
