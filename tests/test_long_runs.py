@@ -13,8 +13,9 @@ import pytest
 import torch
 from training_runs import build_trainer, in_child, last_state, same, steps_of, train_to_the_end
 
-from minibert import BertForPreTraining
+from minibert import BertForPreTraining, pipeline
 from minibert.cli import run
+from minibert.inference.records import Record, predict
 from minibert.training.checkpointing import STATE_FILE, checkpoints
 from minibert.training.failures import TrainingError
 from minibert.training.run_folder import LOCK_FILE
@@ -223,3 +224,29 @@ def test_memory_is_flat(tmp_path):
 @pytest.mark.soak
 def test_memory_is_flat_over_ten_thousand_steps(tmp_path):
     assert_flat(tmp_path, 10_000, 8, timeout=1800)
+
+
+def measure_memory_of_inference(count, answer):
+    """By how many bytes the process grows in the second half of a stream of texts of all lengths."""
+    rng = Random(0)
+    texts = (" ".join(["list"] * rng.randint(1, 60)) + " [MASK]" for _ in range(count))
+    records = (Record(f"line {number}", {"text": text}) for number, text in enumerate(texts))
+    sizes = []
+    for _ in predict(pipeline("fill-mask", "minibert-tiny"), "fill-mask", records, top_k=1):
+        sizes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    assert len(sizes) == count
+    answer.write_text(str(sizes[-1] - sizes[count // 2]))
+
+
+def assert_inference_is_flat(tmp_path, count, timeout):
+    assert in_child(measure_memory_of_inference, count, tmp_path / "grown", timeout=timeout) == 0
+    assert int((tmp_path / "grown").read_text()) < 24 * 2**20  # what the allocator has not yet found a use for
+
+
+def test_memory_of_inference_is_flat(tmp_path):
+    assert_inference_is_flat(tmp_path, 4000, timeout=120)
+
+
+@pytest.mark.soak
+def test_memory_of_inference_is_flat_over_a_hundred_thousand_texts(tmp_path):
+    assert_inference_is_flat(tmp_path, 100_000, timeout=1800)
