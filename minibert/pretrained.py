@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from minibert.checkpoint.files import CheckpointError, read_tensors, write_tensors
 from minibert.checkpoint.hub import resolve_weights
 from minibert.checkpoint.key_map import from_reference, to_reference
-from minibert.checkpoint.soundness import check_layers, check_weights, not_finite
+from minibert.checkpoint.soundness import check_layers, check_shapes, check_weights, not_finite
 from minibert.config import BertConfig
 from minibert.skeleton import skeleton
 
@@ -29,7 +29,10 @@ class BertPreTrainedModel(nn.Module):
     # --- initial weights
 
     def init_weights(self) -> None:
-        """Draw fresh weights from PyTorch's global generator (Devlin et al. 2019, released code)."""
+        """Draw fresh weights from PyTorch's global generator, as `transformers` does.
+
+        The released code of Devlin et al. 2019 draws again what is beyond two standard deviations.
+        """
         self.tie_weights()
         for name, parameter in self.named_parameters():
             self._init_parameter(name, parameter)
@@ -83,12 +86,7 @@ class BertPreTrainedModel(nn.Module):
         Returns: the model in eval mode; tensors that the checkpoint lacks are newly initialised, and reported.
         Raises: `CheckpointError` naming the file and the key.
         """
-        where = {
-            "revision": revision,
-            "cache_dir": cache_dir,
-            "local_files_only": local_files_only,
-            "token": token,
-        }
+        where = dict(revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token)
         of_config = {f.name for f in fields(BertConfig)}
         config_changes = {name: value for name, value in changes.items() if name in of_config}
         arguments = {name: value for name, value in changes.items() if name not in of_config}
@@ -126,8 +124,8 @@ class BertPreTrainedModel(nn.Module):
                 mismatched.append((key, tuple(tensors[key].shape), tuple(expected.shape)))
             else:
                 loaded[name] = tensors[key].to(dtype).contiguous()
-        if mismatched and not ignore_mismatched_sizes:
-            raise CheckpointError(_mismatch_message(mismatched, path))
+        if not ignore_mismatched_sizes:
+            check_shapes(mismatched, path)
         if spoiled := not_finite({to_reference(self._with_prefix(name)): x for name, x in loaded.items()}):
             logger.warning("%s: not all numbers are finite (NaN, infinity) in %s", path, ", ".join(spoiled))
         self._assign(loaded, dtype)
@@ -181,7 +179,17 @@ class BertPreTrainedModel(nn.Module):
     def _with_prefix(self, name: str) -> str:
         return name if hasattr(self, "bert") else f"bert.{name}"
 
-    # --- changing a model
+    # --- looking into a model, and changing it
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the word embeddings; a pipeline may compute the layers in another."""
+        return self.get_input_embeddings().weight.dtype
 
     @property
     def encoder_model(self) -> "BertPreTrainedModel":
@@ -276,15 +284,6 @@ def _as_dtype(dtype: torch.dtype | str) -> torch.dtype | None:
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     return torch.equal(a, b.to(a.dtype))  # which may differ within a file
-
-
-def _mismatch_message(mismatched: list[tuple[str, tuple, tuple]], path: Path) -> str:
-    shown = mismatched[:3]
-    rows = [f"  {key}: the file has {found}, the model {expected}" for key, found, expected in shown]
-    if len(mismatched) > len(shown):
-        rows.append(f"  and {len(mismatched) - len(shown)} more")
-    advice = "If a head of another size is meant, pass ignore_mismatched_sizes=True to draw it anew."
-    return "\n".join([f"{path}: tensors of another shape than the config's:", *rows, advice])
 
 
 def _report(info: dict[str, list], path: Path, model_name: str) -> None:

@@ -13,7 +13,7 @@
 #
 # The idea of this notebook: a loss is how surprised the model is by the truth. We compute both losses of BERT by hand,
 # first for our sentence, and then watch them fall in a small world where we know every probability: a toy language that
-# a BERT learns in seconds. It gets stuck at a height that we can compute before it starts, and we see what gets it
+# a BERT learns in seconds. It slows down at a height that we can compute before it starts, and we see what gets it
 # going again.
 
 # %%
@@ -106,19 +106,19 @@ print(f"{by_hand:.3f}: as surprised as by a fair die with {by_hand.exp():.1f} si
 # ## The loss of next sentence prediction
 #
 # Does B follow A? Two scores, two classes: 0 says that it follows, 1 that it is random. Textbooks write one probability
-# and $\hat y = 1$ for "follows"; code writes a softmax over two classes with $y = 0$ for "follows". It is the same
+# and $y' = 1$ for "follows"; code writes a softmax over two classes with $y = 0$ for "follows". It is the same
 # number, because the softmax of two is a sigmoid of the difference:
 #
 # $$ \frac{e^{z_0}}{e^{z_0} + e^{z_1}} = \frac{1}{1 + e^{-(z_0 - z_1)}} = \sigma(z_0 - z_1) \qquad
-# \mathcal L_{\mathrm{NSP}} = -\hat y \log \sigma(z_0 - z_1) - (1 - \hat y) \log\big(1 - \sigma(z_0 - z_1)\big) $$
+# \mathcal L_{\mathrm{NSP}} = -y' \log \sigma(z_0 - z_1) - (1 - y') \log\big(1 - \sigma(z_0 - z_1)\big) $$
 
 # %%
 scores = outputs.seq_relationship_logits  # (1, 2)
 z0, z1 = scores[0].tolist()
 p = 1 / (1 + math.exp(-(z0 - z1)))
 print(f"B follows A with probability {p:.3f}")
-for y, y_hat in ((IS_NEXT, 1), (IS_RANDOM, 0)):
-    textbook = -y_hat * math.log(p) - (1 - y_hat) * math.log(1 - p)
+for y, follows in ((IS_NEXT, 1), (IS_RANDOM, 0)):
+    textbook = -follows * math.log(p) - (1 - follows) * math.log(1 - p)
     print(f"label {y}: loss {textbook:.3f}")
     torch.testing.assert_close(nsp_loss(scores, torch.tensor([y])).item(), textbook, rtol=1e-4, atol=1e-5)
 
@@ -140,7 +140,7 @@ else:
 # %% [markdown]
 # ## A language small enough to know everything about
 #
-# Every document is about one thing. Each thing has two verbs, each verb two purposes. A third of the sentences begin
+# Every document is about one thing. Each thing has two verbs, each verb two purposes. Two thirds of the sentences begin
 # with something else, so that positions alone tell little. Our sentence is one of its sentences:
 
 # %%
@@ -221,15 +221,17 @@ def train(model: BertForPreTraining, steps: int = 400, rate: float = 4e-3) -> np
 # %% [markdown]
 # Two models, equal but for their first numbers. One starts from noise, as BERT did. In the other, the heads of the
 # first layer start out looking at the tokens to their left and right, as you saw them do in notebook 2
-# (`look_at_neighbours`): a plain BERT, every number of which training may change.
+# (`look_at_neighbours`): a plain BERT, every number of which training may change. Noise has a standard deviation of
+# 0.08 in both. BERT's had 0.02, with which models as small as these learn more slowly.
 
 # %%
 size = {"vocab_size": V, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256}
 size |= {"max_position_embeddings": 32, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+config = BertConfig(**size, initializer_range=0.08, attn_implementation="eager")
 runs, trained = {}, {}
-for name, spread in (("from noise", 0.02), ("looking at neighbours", 0.08)):
+for name in ("from noise", "looking at neighbours"):
     torch.manual_seed(0)
-    trained[name] = BertForPreTraining(BertConfig(**size, initializer_range=spread, attn_implementation="eager"))
+    trained[name] = BertForPreTraining(config)
     if name == "looking at neighbours":
         look_at_neighbours(trained[name])
     runs[name] = train(trained[name])
@@ -265,11 +267,12 @@ legend = left.legend(loc="center right")
 
 # %%
 noise, near = runs["from noise"][:, 0], runs["looking at neighbours"][:, 0]
-on_plateau = [int((abs(smooth(run) - unigram_entropy + 0.2) < 0.3).sum()) for run in (noise, near)]
+# A little below the entropy: one in ten chosen tokens stays to be read, and positions tell a little.
+on_plateau = [int((abs(smooth(run) - (unigram_entropy - 0.2)) < 0.3).sum()) for run in (noise, near)]
 print(f"steps close to the unigram entropy: {on_plateau[0]} from noise, {on_plateau[1]} looking at neighbours")
 assert on_plateau[0] > 2 * on_plateau[1]
-assert near[-30:].mean() < noise[-30:].mean() - 0.4
-assert runs["looking at neighbours"][-30:, 1].mean() < 0.5 < runs["from noise"][-30:, 1].mean()
+assert near[-30:].mean() < noise[-30:].mean() - 0.25
+assert runs["looking at neighbours"][-30:, 1].mean() < runs["from noise"][-30:, 1].mean() - 0.1
 for name, losses in runs.items():
     print(f"{name:22} ends at MLM {losses[-30:, 0].mean():.2f}, NSP {losses[-30:, 1].mean():.2f}")
 
@@ -282,6 +285,7 @@ for name, losses in runs.items():
 
 # %%
 def probabilities(model: BertForPreTraining, text: str) -> torch.Tensor:
+    # A pair, as in training. A is about files, too, but does not say what becomes of an opened one.
     before = " ".join(f"today the file is closed for {purpose}." for purpose in purposes_of["closed"])
     inputs = words(before, text, return_tensors="pt")
     with torch.no_grad():
@@ -330,9 +334,14 @@ def check_3(answer):
     return abs(answer(corpus.ids.tolist()) - unigram_entropy) < 1e-3 and abs(answer([7, 7, 7])) < 1e-6
 
 
+# %%
 checks = {1: check_1, 2: check_2, 3: check_3}
 for number, answer in answers.items():
-    print(f"exercise {number}:", "open" if answer is None else "right" if checks[number](answer) else "not yet")
+    try:
+        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
+    except Exception as error:  # whatever an answer may do
+        verdict = f"not yet: {type(error).__name__}: {error}"
+    print(f"exercise {number}:", verdict)
 
 
 # %% jupyter={"source_hidden": true}

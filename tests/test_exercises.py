@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from exercise_answers import RIGHT, WRONG
+from exercise_answers import RIGHT
+from exercise_mistakes import WRONG
 from exercise_values import FOLDER, as_argument, as_json, reference_values
 from grade import find_fault, grade, main
 
@@ -21,26 +23,39 @@ from minibert.training.optimization import build_optimizer
 
 TEXT = (FOLDER / "reference_values.json").read_text(encoding="utf-8")
 VALUES = json.loads(TEXT)
-MISTAKES = [(name, hint) for name, mistakes in WRONG.items() for hint in mistakes]
+MISTAKES = [(name, *mistake) for name, mistakes in WRONG.items() for mistake in mistakes]
+
+
+def verdict_on(name: str, function) -> str:
+    """What the grader says of a function in this file."""
+    return grade(SimpleNamespace(__file__=__file__, **{name: function}), name, VALUES[name])
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_right_answers_pass(name):
-    assert grade(name, RIGHT[name], VALUES[name]) == "right"
+    assert verdict_on(name, RIGHT[name]) == "right"
 
 
-@pytest.mark.parametrize(("name", "hint"), MISTAKES)
-def test_typical_mistakes_are_named(name, hint):
+@pytest.mark.parametrize(("name", "hint", "answer"), MISTAKES)
+def test_typical_mistakes_are_named(name, hint, answer):
     # By position, as the mistakes here are written; the grader calls by name.
     names = list(VALUES[name][0]["arguments"])
-    verdict = grade(name, lambda **given: WRONG[name][hint](*(given[key] for key in names)), VALUES[name])
+    verdict = verdict_on(name, lambda **given: answer(*(given[key] for key in names)))
     assert verdict.endswith(f"\nhint: {hint}"), verdict
     fault = verdict.split("\n")[0]
     assert "wrong values" in fault and "the first at [" in fault and "expected" in fault and "found" in fault
 
 
-def test_there_are_at_least_twelve_typical_mistakes():
-    assert len(MISTAKES) >= 12 and set(WRONG) == set(RIGHT) == set(VALUES)
+def test_there_are_at_least_fifty_typical_mistakes():
+    assert len(MISTAKES) >= 50 and set(WRONG) == set(RIGHT) == set(VALUES)
+
+
+def test_a_forgotten_transpose_of_the_keys_does_not_fit():
+    def answer(query, key, value, key_mask):
+        return query @ key, value
+
+    verdict = verdict_on("scaled_dot_product_attention", answer)
+    assert verdict.startswith("all keys visible: raises RuntimeError in line ")
 
 
 @pytest.mark.parametrize(
@@ -48,16 +63,42 @@ def test_there_are_at_least_twelve_typical_mistakes():
     [
         (lambda x: x, "one head: wrong shape: expected (2, 3, 4), found (2, 1, 3, 4)"),
         (lambda x: x.tolist(), "one head: wrong type: expected a tensor, found list"),
-        (lambda x: None, "one head: wrong type: expected a tensor, found NoneType"),
+        (lambda x: [x], "one head: wrong type: expected a tensor, found list"),
+        (lambda x: None, "one head: returns None: is `return` missing?"),
         (lambda x: (RIGHT["merge_heads"](x), x), "one head: returns 2 values, expected 1"),
         (lambda x: RIGHT["merge_heads"](x) * float("nan"), "one head: wrong values, 24 of 24, the first at [0, 0, 0]"),
         (lambda x: x.view(7, -1), "one head: raises RuntimeError in line"),
-        (lambda: 0, "one head: raises TypeError"),
+        (lambda: 0, "one head: raises TypeError: "),
+        (lambda x: sys.exit("no"), "one head: raises SystemExit in line"),
         (None, "not there; the file has no function of this name"),
     ],
 )
 def test_other_faults(answer, expected):
-    assert grade("merge_heads", answer, VALUES["merge_heads"]).startswith(expected)
+    assert verdict_on("merge_heads", answer).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda **given: list(RIGHT["scaled_dot_product_attention"](**given)), "right"),
+        (
+            lambda **given: RIGHT["scaled_dot_product_attention"](**given)[0],
+            "all keys visible: returns 1 value, expected 2: context, weights",
+        ),
+        (lambda **given: None, "all keys visible: returns None: is `return` missing?"),
+    ],
+)
+def test_where_two_values_are_expected(answer, expected):
+    assert verdict_on("scaled_dot_product_attention", answer) == expected
+
+
+def test_the_line_is_one_of_the_learners_file():
+    @torch.no_grad()
+    def answer(x):
+        return x.unflatten(0, ())  # between Python code of PyTorch: the decorator, and what raises
+
+    line = answer.__wrapped__.__code__.co_firstlineno + 2
+    assert verdict_on("merge_heads", answer).startswith(f"one head: raises RuntimeError in line {line}: ")
 
 
 def test_the_first_wrong_value_of_the_first_wrong_part_is_named():
@@ -66,10 +107,10 @@ def test_the_first_wrong_value_of_the_first_wrong_part_is_named():
         weights[1, 0, 2, 1] += 0.5
         return context, weights
 
-    verdict = grade("scaled_dot_product_attention", answer, VALUES["scaled_dot_product_attention"])
+    verdict = verdict_on("scaled_dot_product_attention", answer)
     weight = VALUES["scaled_dot_product_attention"][0]["expected"][1][1][0][2][1]
     numbers = f"expected {weight:.5g}, found {weight + 0.5:.5g}"
-    assert verdict == f"all keys visible: wrong values of weights, 1 of 36, the first at [1, 0, 2, 1]: {numbers}"
+    assert verdict == f"all keys visible: wrong values of weights, 1 of 64, the first at [1, 0, 2, 1]: {numbers}"
 
 
 # --- the command
@@ -112,7 +153,14 @@ def test_the_output_in_the_readme_is_real(tmp_path, capsys, monkeypatch):
     assert f"```\n{out}```" in (FOLDER.parent / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", [None, "def broken(:", "1 / 0"])
+def test_the_line_is_told_for_a_path_relative_to_the_folder(tmp_path, capsys, monkeypatch):
+    (tmp_path / "answers.py").write_text("import sys\n\ndef merge_heads(x):\n    sys.exit(0)\n")
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call(capsys, monkeypatch, Path("answers.py"))
+    assert code == 1 and "one head: raises SystemExit in line 4: 0\n" in out
+
+
+@pytest.mark.parametrize("text", [None, "def broken(:", "1 / 0", "raise SystemExit(0)"])
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path, capsys, monkeypatch, text):
     path = tmp_path / "answers.py"
     if text is not None:
@@ -131,10 +179,12 @@ def test_the_file_is_what_the_answers_give():
     for name, cases in made.items():
         for kept_case, case in zip(kept[name], cases, strict=True):
             assert (kept_case["name"], kept_case["arguments"]) == (case["name"], case["arguments"])
-            results = {"": case["expected"], **case["mistakes"]}
-            for hint, values in {"": kept_case["expected"], **kept_case["mistakes"]}.items():
-                found = tuple(map(torch.tensor, values))
-                assert find_fault(found, list(map(torch.tensor, results[hint])), tuple("abc")[: len(found)]) is None
+            kept_results = [["", kept_case["expected"]], *kept_case["mistakes"]]
+            results = [["", case["expected"]], *case["mistakes"]]
+            for (kept_hint, kept_values), (hint, values) in zip(kept_results, results, strict=True):
+                found = tuple(map(torch.tensor, kept_values))
+                assert kept_hint == hint
+                assert find_fault(found, list(map(torch.tensor, values)), tuple("abc")[: len(found)]) is None
 
 
 CASES = [pytest.param(name, case, id=f"{name}, {case['name']}") for name, cases in VALUES.items() for case in cases]

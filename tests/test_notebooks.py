@@ -166,6 +166,17 @@ def test_exercises_are_open_and_solved(executed):
         assert not check(spoiled(solutions[number])), f"{name}, exercise {number}: a wrong answer passes"
 
 
+def test_an_answer_that_breaks_a_check_is_not_yet_right(executed, monkeypatch):
+    name, run = executed
+    (cell,) = [cell for cell in code_cells(saved(name)) if "in answers.items()" in cell.source]
+    answers = {1: lambda *args: None, 2: "0.0", 3: run.names["solutions"][3]}
+    monkeypatch.setitem(run.names, "answers", answers)
+    lines = run.execute(cell.source, name).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["exercise 1", "exercise 2", "exercise 3"]
+    assert lines[0].startswith("exercise 1: not yet") and lines[1].startswith("exercise 2: not yet: ")
+    assert lines[2] == "exercise 3: right"
+
+
 def spoiled(answer):
     """A wrong answer of the right type."""
     if callable(answer):

@@ -20,7 +20,7 @@ class Comparison:
 
     name: str
     difference: float  # largest absolute one
-    ulp: int  # largest one in units in the last place: how many steps of fp32 lie between the two numbers
+    ulp: int  # largest one in units in the last place: how many steps of fp32 lead from one number to the other
 
 
 @torch.no_grad()

@@ -30,7 +30,8 @@ def embed(
 
     Args:
         token_ids, segment_ids: (T,) whole numbers
-        word, segment, position: the tables (V, D), (2, D), (S, D); the first token is at position 0
+        word, segment, position: the tables (V, D), (2, D), (M, D), for at most M positions; the first token is at
+            position 0
         norm_weight, norm_bias: (D,)
         eps: is added to the variance
 
@@ -43,7 +44,7 @@ def embed(
 
 
 def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> tuple[Tensor, Tensor]:
-    """softmax(Q K^T / sqrt(K)) V.
+    """softmax(Q K^T / sqrt(head size)) V, with Q, K and V the matrices of queries, keys and values.
 
     Args:
         query, key, value: (B, H, S, K)
@@ -124,7 +125,7 @@ def adamw_step(
     eps: float,
     weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of AdamW (Loshchilov & Hutter 2019, algorithm 2).
+    """One step of AdamW (Loshchilov & Hutter 2019, algorithm 2, with a decay that follows the rate, as in PyTorch).
 
     The parameter first decays by `lr * weight_decay` of itself, apart from the gradient. Then it moves by
     `lr * m_hat / (sqrt(v_hat) + eps)`, where m and v are the running means of the gradient and of its square, and the

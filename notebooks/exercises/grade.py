@@ -7,7 +7,6 @@ import argparse
 import importlib.util
 import json
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor
 from minibert.cli import run
 
 FOLDER = Path(__file__).parent
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5, "equal_nan": True}  # right values have no NaN, those of mistakes may
 
 # The names of what a function returns, where that is more than one thing.
 PARTS = {
@@ -33,7 +32,7 @@ def main() -> int:
     parser.add_argument("file", type=Path, help="your copy of notebooks/exercises/exercises.py")
     module = load(parser.parse_args().file)
     values = json.loads((FOLDER / "reference_values.json").read_text(encoding="utf-8"))
-    verdicts = {name: grade(name, getattr(module, name, None), cases) for name, cases in values.items()}
+    verdicts = {name: grade(module, name, cases) for name, cases in values.items()}
     for name, verdict in verdicts.items():
         print(f"{name:30}", verdict.replace("\n", f"\n{'':31}"))
     right = list(verdicts.values()).count("right")
@@ -49,13 +48,14 @@ def load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a learner's file may do
+    except (Exception, SystemExit) as error:  # whatever a learner's file may do
         raise ValueError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
     return module
 
 
-def grade(name: str, function: Callable | None, cases: list[dict]) -> str:
-    """ "right", or what is wrong in the first case that goes wrong."""
+def grade(module: ModuleType, name: str, cases: list[dict]) -> str:
+    """ "right", or what is wrong in the first case in which the module's function of this name goes wrong."""
+    function = getattr(module, name, None)
     if function is None:
         return "not there; the file has no function of this name"
     for case in cases:
@@ -63,14 +63,19 @@ def grade(name: str, function: Callable | None, cases: list[dict]) -> str:
             found = function(**{key: as_argument(value) for key, value in case["arguments"].items()})
         except NotImplementedError:
             return "not written yet"
-        except Exception as error:  # whatever a learner's function may do
-            line = traceback.extract_tb(error.__traceback__)[-1].lineno
-            return f"{case['name']}: raises {type(error).__name__} in line {line}: {error}"
+        except (Exception, SystemExit) as error:  # whatever a learner's function may do
+            return f"{case['name']}: raises {type(error).__name__}{line_of(error, module.__file__)}: {error}"
         expected = [as_argument(value) for value in case["expected"]]
         fault = find_fault(found, expected, PARTS.get(name, ("",)))
         if fault:
             return "\n".join([f"{case['name']}: {fault}", *recognise(found, case["mistakes"])])
     return "right"
+
+
+def line_of(error: BaseException, file: str) -> str:
+    """Where in the learner's file it happened; the last lines of a traceback may be PyTorch's."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def as_argument(value: Any) -> Any:
@@ -87,9 +92,13 @@ def as_argument(value: Any) -> Any:
 
 def find_fault(found: Any, expected: list[Tensor], parts: tuple[str, ...]) -> str | None:
     """The first thing that is wrong with what a function returned, or None."""
-    found = list(found) if isinstance(found, tuple) else [found]
+    if found is None:
+        return "returns None: is `return` missing?"
+    several = (tuple, list) if len(expected) > 1 else tuple
+    found = list(found) if isinstance(found, several) else [found]
     if len(found) != len(expected):
-        return f"returns {len(found)} values, expected {len(expected)}: {', '.join(parts)}"
+        named = f": {', '.join(parts)}" if len(expected) > 1 else ""
+        return f"returns {len(found)} value{'s' * (len(found) != 1)}, expected {len(expected)}{named}"
     for part, ours, theirs in zip(parts, found, expected, strict=True):
         of_part = f" of {part}" if part else ""
         if not isinstance(ours, Tensor):
@@ -105,9 +114,9 @@ def find_fault(found: Any, expected: list[Tensor], parts: tuple[str, ...]) -> st
     return None
 
 
-def recognise(found: Any, mistakes: dict[str, list]) -> list[str]:
+def recognise(found: Any, mistakes: list[tuple[str, list]]) -> list[str]:
     """The typical mistake, if any, that gives just these values."""
-    for description, values in mistakes.items():
+    for description, values in mistakes:
         if find_fault(found, [as_argument(value) for value in values], ("",) * len(values)) is None:
             return [f"hint: {description}"]
     return []
