@@ -1,5 +1,6 @@
 """What the scripts share: bad input ends in one clear line, never in a traceback."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ def run(main: Callable[[], int | None]) -> None:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         status = 2
     except KeyboardInterrupt as stop:
-        print(": ".join(["interrupted", *map(str, stop.args)]), file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # it reaches all processes of `torchrun`; an error may be one's alone
+            print(": ".join(["interrupted", *map(str, stop.args)]), file=sys.stderr)
         status = 130
     sys.exit(status)

@@ -59,6 +59,7 @@ class BertModel(BertPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
     ) -> BertModelOutput:
         """Encode a batch.
 
@@ -70,9 +71,12 @@ class BertModel(BertPreTrainedModel):
             inputs_embeds: (B, S, D) vectors to use instead of looked-up word embeddings.
             output_attentions: also return every layer's attention weights (uses the explicit attention).
             output_hidden_states: also return the embeddings' output and every layer's.
+            return_dict: True, which changes nothing: the output is always an object.
 
         Raises: `ValueError` naming the argument, what was expected and what came.
         """
+        if return_dict is False:
+            raise ValueError("return_dict=False: models return objects; the tuple is outputs.to_tuple()")
         config = self.config
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
         output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states

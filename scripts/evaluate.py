@@ -17,7 +17,7 @@ from minibert.inference.minimal_pairs import MinimalPair, minimal_pair_accuracy,
 from minibert.inference.pseudo_likelihood import pseudo_perplexity
 from minibert.pretraining.evaluation import evaluate_pretraining, spread_sentences
 from minibert.pretraining.job import PretrainingOptions
-from minibert.pretraining.preparation import prepare, say
+from minibert.pretraining.preparation import counted, prepare, say
 from minibert.pretraining.presets import Preset
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus
@@ -49,7 +49,9 @@ def parse() -> argparse.Namespace:
         help="text files or folders that it was not trained on (default, without --minimal-pairs: the documents that"
         " scripts/pretrain.py holds out of Python's documentation)",
     )
-    parser.add_argument("--minimal-pairs", nargs="+", metavar="PATH", help="BLiMP's JSON lines, one file a paradigm")
+    parser.add_argument(
+        "--minimal-pairs", nargs="+", metavar="PATH", help="BLiMP's JSON lines: files, or folders of .jsonl"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N pairs of each paradigm")
     return parser.parse_args()
 
@@ -88,12 +90,12 @@ def score_text(model: BertForPreTraining, tokenizer: BertTokenizer, has_nsp_head
 def score_pairs(model: BertForPreTraining, tokenizer: BertTokenizer, paradigms: dict[str, list[MinimalPair]]) -> None:
     """Print the accuracy on each paradigm, and the mean of them."""
     accuracy = minimal_pair_accuracy(model, tokenizer, paradigms)
-    width = max(map(len, [*paradigms, "mean of 00 paradigms"]))
+    mean = f"mean of {counted(len(paradigms), 'paradigm')}"
+    width = max(map(len, [*paradigms, mean]))
     print(f"{'paradigm':{width}}   pairs  accuracy")
     for name, pairs in paradigms.items():
         print(f"{name:{width}}  {len(pairs):6,}  {accuracy[name]:8.1%}")
     total = sum(map(len, paradigms.values()))
-    mean = f"mean of {len(paradigms)} paradigms"
     print(f"{mean:{width}}  {total:6,}  {sum(accuracy.values()) / len(accuracy):8.1%}")
 
 

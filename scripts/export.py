@@ -1,4 +1,4 @@
-"""Write a checkpoint as ONNX, for programs without PyTorch, with a program of ten lines that shows how to use it.
+"""Write a checkpoint as ONNX, for programs without PyTorch, with a short program that shows how to use it.
 
 The file takes batches of any size and length. It is compared with the model before it gets its name. --int8 writes a
 second one, a quarter of the size and faster, and says what that costs: the score on --eval, or else how often it gives
@@ -34,6 +34,7 @@ SAMPLES = 200  # sentences
 def main() -> None:
     options = parse()
     check_libraries()
+    refuse_used(options.output)
     model = load(options.model)
     tokenizer = load_tokenizer_for(model, options.model)
     if options.eval is not None:
@@ -64,6 +65,15 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def refuse_used(folder: Path) -> None:
+    """Raise `ValueError` if an earlier export is in `folder`: what is left of it would stand beside another model."""
+    if found := [name for name in (FILE, INT8_FILE) if (folder / name).exists()]:
+        raise ValueError(
+            f"--output {folder}: an earlier export left {' and '.join(found)} there; choose another folder, or remove"
+            " this one"
+        )
+
+
 def load(name: str) -> BertPreTrainedModel:
     """The model of the class that the checkpoint's config names. Raises `CheckpointError` if it is not whole."""
     said = saved_as(name)
@@ -92,6 +102,8 @@ def cost(model: BertPreTrainedModel, tokenizer: BertTokenizer, path: Path, int8_
     same = agreement(model, OnnxModel(int8_path), samples(model, tokenizer))
     if isinstance(model, minibert.BertModel):
         return f"cosine to fp32 at least {same:.3f} for {SAMPLES} sentences"
+    if model.config.num_labels == 1:
+        return f"correlation with fp32 {same:.3f} on {SAMPLES} sentences"
     return f"the same answer {same:.1%} of the time on {SAMPLES} sentences"
 
 

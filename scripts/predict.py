@@ -3,7 +3,8 @@
 A line is a text. With --jsonl, or in a file called .jsonl, it is a JSON object with the field `text` (and `text_pair`
 for a pair to classify); for question-answering with `question` and `context`; for sentence-similarity with
 `source_sentence` and `sentences`. All its fields are printed again, so that results find their way back, with a
-`prediction` beside them. Memory does not grow with the file.
+`prediction` beside them, which is null for a blank line. Lines of standard input are answered as they come. Memory does
+not grow with the file.
 """
 
 import argparse
@@ -37,8 +38,7 @@ def main() -> None:
     try:
         # A bar for a person who waits; not where the results themselves run over the screen.
         for result in tqdm(results, desc=args.task, unit=" lines", disable=None if not sys.stdout.isatty() else True):
-            print(json.dumps(result, ensure_ascii=False))
-        sys.stdout.flush()
+            print(json.dumps(result, ensure_ascii=False), flush=True)  # somebody may wait for just this one
     except BrokenPipeError:  # the reader, `head` for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -13,6 +13,7 @@ def main() -> None:
     tokenizer = load_tokenizer(options.tokenizer) if options.tokenizer else None
     corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, options.output)
     say_vocabulary(tokenizer, options.tokenizer)
+    corpus.split()  # pretraining will do that: rather refused now than then
     say("tokens", f"{corpus.n_tokens:,}, {corpus.n_tokens / corpus.n_sentences:.1f} a sentence")
     dataset = PretrainingDataset(corpus, tokenizer, Preset.max_length, options.seed)
     say_pairs(dataset.pairs)

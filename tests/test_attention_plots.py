@@ -72,6 +72,34 @@ def test_a_long_text_has_fewer_names(tmp_path, drawn):
     assert [label.get_text() for label in axes.get_xticklabels()] == tokens[::3]
 
 
+def test_the_names_of_a_layer_stand_once_and_are_told_apart(tmp_path, drawn):
+    """Beside the first panel of a row and below the last of a column, as far from each other as they are high."""
+    tokens = [str(i) for i in range(32)]
+    plot_layer(attentions(heads=5, length=32), tokens, 0, tmp_path / "layer.png")
+    panels = maps(drawn[0])
+    assert {axes.get_subplotspec().get_gridspec().ncols for axes in panels} == {2}
+    for axes, left, below in zip(panels, (1, 0, 1, 0, 1), (0, 0, 0, 1, 1), strict=True):
+        for labels, is_shown in ((axes.get_yticklabels(), left), (axes.get_xticklabels(), below)):
+            shown = [label for label in labels if label.get_visible() and label.get_text()]
+            assert [label.get_text() for label in shown] == (tokens if is_shown else [])
+    labels = panels[0].get_yticklabels()
+    height = labels[0].get_fontsize() / 72 * drawn[0].dpi  # in pixels
+    places = [axes_y for _, axes_y in panels[0].transData.transform([(0, i) for i in range(32)])]
+    assert min(abs(a - b) for a, b in zip(places, places[1:], strict=False)) > 1.2 * height
+
+
+@pytest.mark.parametrize("plot", [plot_head, plot_layer])
+def test_the_bar_of_colours_says_where_it_ends(tmp_path, drawn, plot):
+    """Its label is not longer than the bar, and lies in the picture."""
+    weights = attentions()
+    plot(weights, TOKENS, 1, *([2] if plot is plot_head else []), path=tmp_path / "picture.png")
+    (bar,) = [axes for axes in drawn[0].axes if not axes.images]
+    largest = float((weights[1][0, 2] if plot is plot_head else weights[1]).max())
+    assert [tick.get_text() for tick in bar.get_yticklabels()] == ["0", f"{largest / 2:.2g}", f"{largest:.2g}"]
+    label = bar.yaxis.label.get_window_extent()
+    assert label.height < bar.get_window_extent().height
+
+
 def test_darker_is_more_in_grey_print_too():
     colors = matplotlib.colormaps[plots.COLORS](np.linspace(0, 1, 50))[:, :3]
     assert (np.diff(colors @ [0.299, 0.587, 0.114]) < 0).all()

@@ -40,3 +40,17 @@ def test_what_is_cut_is_said(features, caplog):
         assert [len(vectors[0]) for vectors in features(["a " * 23, "b", "c " * 99])] == [24, 3, 24]
     (message,) = warnings_in(caplog)
     assert message.startswith("2 of 3 texts: more than the 24 tokens")
+
+
+def test_an_unknown_option_is_named_with_the_pipeline_and_what_it_takes(features):
+    with pytest.raises(TypeError, match="^FeatureExtractionPipeline takes no options; got truncation$"):
+        features("a", truncation=True)
+    classify = pipeline("text-classification", checkpoint("BertForSequenceClassification"), device="cpu")
+    with pytest.raises(
+        TypeError, match="^TextClassificationPipeline takes the options top_k; got padding, batch_size$"
+    ):
+        classify(["a"], padding=True, top_k=1, batch_size=8)
+    answer = pipeline("question-answering", checkpoint("BertForQuestionAnswering"), device="cpu")
+    takes = "the options top_k, max_answer_len, max_seq_len, doc_stride"
+    with pytest.raises(TypeError, match=f"^QuestionAnsweringPipeline takes {takes}; got topk$"):
+        answer(question="a", context="b", topk=2)

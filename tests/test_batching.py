@@ -47,5 +47,9 @@ def test_no_gradients():
     assert not result.requires_grad
 
 
+def test_other_devices_than_cpu_and_cuda():
+    assert run_in_batches(texts([3, 2]), lambda batch: [batch["input_ids"].device.type] * 2, "meta") == ["meta"] * 2
+
+
 def test_no_texts():
     assert run_in_batches({"input_ids": []}, lambda batch: pytest.fail("nothing to compute")) == []

@@ -41,6 +41,12 @@ def test_ctrl_c(capsys):
     assert code == 130 and said.count("\n") == 1 and "interrupted" in said
 
 
+def test_ctrl_c_is_told_once(capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert ending(capsys, raising(KeyboardInterrupt("saved"))) == (130, "")
+    assert ending(capsys, raising(ValueError("too large here"))) == (2, "error: too large here\n")
+
+
 def test_a_mistake_of_ours_keeps_its_traceback():
     with pytest.raises(KeyError):
         run(raising(KeyError("a bug")))

@@ -6,7 +6,14 @@ import json
 import pytest
 
 from minibert.text import corpus
-from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, CorpusError, read_documents, split_sentences
+from minibert.text.corpus import (
+    PSEUDO_DOCUMENT_SENTENCES,
+    CorpusError,
+    PseudoDocument,
+    numbered_lines,
+    read_documents,
+    split_sentences,
+)
 
 # Each case is written with a bar where a sentence ends.
 SENTENCES = [
@@ -62,6 +69,7 @@ def test_file_without_blank_lines_is_cut(tmp_path, ends):
     documents = list(read_documents([file]))
     assert [len(document) for document in documents] == [PSEUDO_DOCUMENT_SENTENCES] * 2 + [3]
     assert [sentence for document in documents for sentence in document] == sentences
+    assert [isinstance(document, PseudoDocument) for document in documents] == [True, True, False]
 
 
 def test_endless_document_is_cut(tmp_path, monkeypatch):
@@ -126,15 +134,23 @@ def test_hub_failure_names_the_address(monkeypatch):
 
 
 BROKEN = {
-    "latin1.txt": ("Good.\nCaf\xe9.\n".encode("latin1"), r"latin1\.txt, line 2: not UTF-8 .*0xe9 .*column 4"),
+    "latin1.txt": (
+        "Good.\nCaf\xe9.\n".encode("latin1"),
+        r"latin1\.txt, line 2: not UTF-8 .*0xe9 .*column 4.*iconv -f latin1 ",
+    ),
+    "utf16.txt": ("Good.".encode("utf-16"), r"utf16\.txt, line 1: not UTF-8 .*iconv -f utf-16 "),
     "empty.txt": (b"", r"empty\.txt: no sentence"),
     "blank.txt": (b"\n \n\t\n", r"blank\.txt: no sentence"),
     "blank.jsonl": (b'{"text": ""}\n', r"blank\.jsonl: no sentence"),
-    "cut.jsonl": (b'{"text": "Good."}\n{"text": "Go', r"cut\.jsonl, line 2: not JSON"),
+    "cut.jsonl": (
+        b'{"text": "Good."}\n{"text": "Go',
+        r"cut\.jsonl, line 2: not JSON \(Unterminated string .* at column 10\)",
+    ),
+    "open.jsonl": (b'{"text": "Good."\n', r"open\.jsonl, line 1: not JSON \([^:]* at column 17\)"),
     "list.jsonl": (b'["Good."]\n', r"list\.jsonl, line 1: expected a JSON object, found list"),
     "other.jsonl": (b'{"body": "Good."}\n', r"other\.jsonl, line 1: .*'text'.*\['body'\].*Rename"),
     "number.jsonl": (b'{"text": 5}\n', r"number\.jsonl, line 1: .*'text'.*int"),
-    "plain.txt.gz": (b"not compressed", r"plain\.txt\.gz, after line 0: broken gzip"),
+    "plain.txt.gz": (b"not compressed", r"plain\.txt\.gz: broken gzip"),
     "half.txt.gz": (gzip.compress(b"Good.\n" * 999)[:-9], r"half\.txt\.gz, after line \d+: broken gzip"),
 }
 
@@ -145,6 +161,11 @@ def test_broken_file_is_named(tmp_path, name):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CorpusError, match=message):
         list(read_documents([tmp_path]))
+
+
+def test_a_missing_file_is_named_once(tmp_path):
+    with pytest.raises(CorpusError, match=r"^[^\[]*nowhere\.txt: cannot be read \(No such file or directory\)\.$"):
+        list(numbered_lines(tmp_path / "nowhere.txt"))
 
 
 def test_paths_are_checked_before_anything_is_read(tmp_path):

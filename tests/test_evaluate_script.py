@@ -117,6 +117,7 @@ def test_minimal_pairs_alone(capsys, folder, pairs):
         ["mean", "of", "3", "paradigms", "9"],
     ]
     assert table[1][-1] == table[3][-1]
+    assert "mean of 1 paradigm " in evaluate(capsys, "--model", folder, "--minimal-pairs", pairs / "known.jsonl").out
 
 
 def test_without_a_corpus_it_scores_what_pretraining_has_held_out(capsys, tmp_path, monkeypatch):
@@ -161,7 +162,7 @@ def test_bad_models(capsys, folder, corpus, tmp_path):
         (("--minimal-pairs", "nowhere.jsonl"), "nowhere.jsonl"),
         (("--minimal-pairs", "farm.txt"), "farm.txt, line 1: not JSON"),
         (("--minimal-pairs", "long.jsonl"), "max_position_embeddings=64"),
-        (("--corpus", "farm.txt", "--limit", "0"), "limit must be at least 1, got 0"),
+        (("--corpus", "farm.txt", "--limit", "0"), "error: --limit must be at least 1, got 0"),
         (("--corpus", "foreign.txt"), "knows no word"),
     ],
 )

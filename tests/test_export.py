@@ -75,7 +75,7 @@ QUESTIONS = {
     "BertForMaskedLM": ["a [MASK] b"],
     "BertForNextSentencePrediction": ["a b", "c d e"],
     "BertForSequenceClassification": ["a bc d"],
-    "BertForTokenClassification": ["a bc d"],
+    "BertForTokenClassification": ["a bcd ef [MASK]"],
     "BertForQuestionAnswering": ["a b", "c d e f g h"],
     "BertForMultipleChoice": ["a b", "c", "d e f"],
 }
@@ -91,7 +91,9 @@ def answers(model, tokenizer, texts):
         return [(f"{c['score']:.3f}", c["label"]) for c in found]
     if isinstance(model, minibert.BertForTokenClassification):
         found = TokenClassificationPipeline(model, tokenizer)(texts[0], ignore_labels=[])
-        return [(texts[0][t["start"] : t["end"]], t["entity"]) for t in found]
+        words = [word for word in tokenizer(texts[0]).word_ids() if word is not None]
+        first_pieces = {word: token["entity"] for word, token in reversed([*zip(words, found, strict=True)])}
+        return [(text, first_pieces[word]) for word, text in enumerate(texts[0].split())]
     if isinstance(model, minibert.BertForQuestionAnswering):
         return [(QuestionAnsweringPipeline(model, tokenizer)(question=texts[0], context=texts[1])["answer"],)]
     if isinstance(model, minibert.BertModel):
@@ -109,14 +111,20 @@ def answers(model, tokenizer, texts):
 
 def test_the_example_answers_without_pytorch(exported, tmp_path):
     model, path = exported
-    tokenizer, class_name = our_tokenizer(), type(model).__name__
-    tokenizer.save_pretrained(tmp_path)
-    model.config.save_pretrained(tmp_path)
-    (tmp_path / "model.onnx").write_bytes(path.read_bytes())
-    example = tmp_path / "example.py"
-    example.write_text(example_program(class_name, model.config, tokenizer, "model.onnx"))
-    found = run_without_torch(example, *QUESTIONS[class_name])
-    assert found.splitlines() == [" ".join(line) for line in answers(model, tokenizer, QUESTIONS[class_name])]
+    questions = QUESTIONS[type(model).__name__]
+    found = run_without_torch(write_example(tmp_path, model, path), *questions)
+    assert found.splitlines() == [" ".join(line) for line in answers(model, our_tokenizer(), questions)]
+
+
+def write_example(folder, model, path):
+    """The program in `folder`, with all that it needs."""
+    tokenizer = our_tokenizer()
+    tokenizer.save_pretrained(folder)
+    model.config.save_pretrained(folder)
+    (folder / "model.onnx").write_bytes(path.read_bytes())
+    program = example_program(type(model).__name__, model.config, tokenizer, "model.onnx")
+    (folder / "example.py").write_text(program)
+    return folder / "example.py"
 
 
 def run_without_torch(path, *texts):
@@ -133,7 +141,6 @@ def run_without_torch(path, *texts):
     [
         ({"num_labels": 3}, "scores = np.exp("),
         ({"problem_type": "multi_label_classification", "num_labels": 3}, "scores = 1 / (1 + np.exp("),
-        ({"problem_type": "regression", "num_labels": 1}, "scores = outputs[0][0]\n"),
         ({"num_labels": 1}, "scores = 1 / (1 + np.exp("),
     ],
 )
@@ -142,6 +149,19 @@ def test_the_example_knows_what_the_scores_are(changes, scores):
     program = example_program("BertForSequenceClassification", tiny_config(**changes), tokenizer, "m.onnx")
     assert scores in program and "$" not in program
     compile(program, "example.py", "exec")
+
+
+@pytest.mark.parametrize("exported", ["BertForSequenceClassification"], indirect=True)
+def test_the_example_of_a_regression_prints_the_number(exported, tmp_path):
+    """Of a text, and of a pair."""
+    model, path = copy.copy(exported[0]), exported[1]
+    model.config = tiny_config(problem_type="regression", num_labels=model.config.num_labels)
+    example = write_example(tmp_path, model, path)
+    assert example.read_text().startswith("# A number for a text, or for two texts that make a pair, without PyTorch")
+    for texts in (["a b"], ["a b", "c"]):
+        with torch.no_grad():
+            (numbers,) = model(**our_tokenizer()(*texts, return_tensors="pt")).logits.tolist()
+        assert run_without_torch(example, *texts).split() == [f"{number:.3f}" for number in numbers]
 
 
 def test_a_file_that_differs_gets_no_name(monkeypatch, tmp_path, exported):
@@ -166,5 +186,5 @@ def test_a_difference_is_seen(exported):
 def test_a_library_that_is_missing(monkeypatch, tmp_path):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else find(name))
-    with pytest.raises(ExportError, match=r"onnxscript not installed: pip install 'minibert\[export\]'"):
+    with pytest.raises(ExportError, match=r"onnxscript not installed: pip install -e '\.\[export\]'"):
         export_onnx(our_model("BertModel"), tmp_path / "model.onnx")

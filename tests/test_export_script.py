@@ -86,3 +86,12 @@ def test_a_checkpoint_that_is_not_what_it_says(capsys, tmp_path, said, message):
     (folder / "config.json").write_text(json.dumps(config | {"architectures": [said]}))
     ending = script_runs.call(capsys, "export", "--model", folder, "--output", tmp_path / "out")
     assert re.search(message, ending.only_error)
+
+
+@pytest.mark.parametrize("left", ["model.onnx", "model.int8.onnx"])
+def test_the_folder_of_an_earlier_export(capsys, tmp_path, left):
+    """An int8 file of another model would stay beside the new files."""
+    (tmp_path / left).write_text("another model")
+    ending = script_runs.call(capsys, "export", "--model", labelled(), "--output", tmp_path)
+    assert re.search(f"--output {tmp_path}: an earlier export left {left} there; choose another", ending.only_error)
+    assert [path.name for path in tmp_path.iterdir()] == [left]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import matplotlib.image
 import pytest
@@ -44,6 +45,8 @@ def test_classification(capsys, tmp_path):
     theirs, info = transformers.BertForSequenceClassification.from_pretrained(run, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     assert theirs.config.id2label == {0: "good", 1: "poor"}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(run)
+    assert tokenizer.model_max_length == theirs.config.max_position_embeddings
     results = json.loads((run / "results.json").read_text())
     assert results["task"] == "classification" and len(results["runs"][0]["epochs"]) == 2
     assert matplotlib.image.imread(run / "curves.png").shape[1] > 600
@@ -162,6 +165,25 @@ def test_a_folder_in_which_a_job_was_is_not_taken(capsys, tmp_path, seeds):
     assert finetune(capsys, tmp_path, *arguments, "--resume").code == 0
 
 
+def test_another_job_is_not_gone_on_with(capsys, tmp_path):
+    file, other = (write_table(tmp_path / f"{count}.tsv", sentences(count, 0)) for count in (8, 9))
+    arguments = ("--train", file, "--eval", file, "--epochs", 1)
+    assert finetune(capsys, tmp_path, *arguments).code == 0
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    changes = [
+        (("--model", "minibert-tiny"), rf"model was {checkpoint()}, is minibert-tiny"),
+        (("--train", other), "train was 8 examples, .* tokens, is 9 examples"),
+        (("--max-length", 4), "train was .* tokens, is 8 examples, 32 tokens"),
+        (("--lr", 0.1), "lr was None, is 0.1"),
+        (("--seeds", 2), "seeds was 1, is 2"),
+    ]
+    for options, message in changes:
+        ending = finetune(capsys, tmp_path, *arguments, "--resume", *options)
+        assert ending.code == 2 and re.search(f"another run: .*{message}", ending.err.splitlines()[-1]), ending
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+    assert finetune(capsys, tmp_path, *arguments, "--resume", "--epochs", 2).code == 0  # more of the same
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -171,12 +193,46 @@ def test_a_folder_in_which_a_job_was_is_not_taken(capsys, tmp_path, seeds):
         (["--text-column", "body"], "a.tsv: --text-column body: no such column, only label, text"),
         (["--task", "regression"], "a.tsv, line 2: expected a number as label, found"),
         (["--task", "tagging", "--label-column", "label"], "expected the number of a column"),
+        (["--max-length", 2], "--max-length must be at least 3 for a text, got 2"),
+        (["--max-length", 1000], "--max-length must be at most the 128 that "),
     ],
 )
 def test_files_and_options_that_do_not_fit(capsys, tmp_path, arguments, message):
     file = write_table(tmp_path / "a.tsv", sentences(8, 0))
     ending = finetune(capsys, tmp_path, "--train", file, "--eval", file, *arguments)
     assert ending.code == 2 and message in ending.err.splitlines()[-1]
+
+
+def test_pairs_need_more_room(capsys, tmp_path):
+    rows = [("yes", "A list.", "A tuple."), ("no", "A list.", "A file.")]
+    file = write_table(tmp_path / "a.tsv", rows, ("label", "sentence1", "sentence2"))
+    arguments = ("--train", file, "--eval", file, "--epochs", 1, "--max-length")
+    assert "at least 5 for a pair of texts, got 4" in finetune(capsys, tmp_path, *arguments, 4).only_error
+    assert finetune(capsys, tmp_path, *arguments, 5).code == 0
+
+
+@pytest.mark.parametrize("task", ["regression", "tagging", "contrastive", "classification"])
+def test_a_library_for_the_score_is_asked_for_at_once(capsys, tmp_path, monkeypatch, task):
+    for module in ("scipy.stats", "seqeval.metrics", "sklearn.metrics"):
+        monkeypatch.setitem(sys.modules, module, None)
+    content = {
+        "tagging": "The B-NP\nstops O\n",
+        "classification": "labels\ttext\na,b\tOne.\na\tTwo.\n",
+    }.get(task, "score\tsentence1\tsentence2\n1\tOne.\tTwo.\n2\tOne.\tThree.\n")
+    (tmp_path / "a.tsv").write_text(content)
+    files = ("--train", tmp_path / "a.tsv", "--eval", tmp_path / "a.tsv", "--label-separator", ",")
+    ending = finetune(capsys, tmp_path, "--task", task, *files)
+    assert "pip install -e '.[finetune]'" in ending.only_error and not ending.out
+
+
+def test_scores_that_are_taken_for_classes(capsys, tmp_path):
+    rows = [(i / 5, "A list.") for i in range(12)]
+    files = [write_table(tmp_path / f"{count}.tsv", rows[:count]) for count in (12, 10)]
+    hints = [
+        re.findall(r"hint +(.*)", finetune(capsys, tmp_path / f.stem, "--train", f, "--eval", f, "--epochs", 1).out)
+        for f in files
+    ]
+    assert hints == [["all 12 classes are numbers; if they are scores: --task regression"], []]
 
 
 def test_an_unknown_label(capsys, tmp_path):

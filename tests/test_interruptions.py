@@ -159,7 +159,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(undisturbed, tmp_path):
         folder, said = tmp_path / str(number), tmp_path / f"{number}.txt"
         assert in_child(press_ctrl_c, folder, int(n_lines * rng.uniform(0.2, 0.9)), stderr=said) == 130
         saved = checkpoints(folder)[-1]
-        advice = "go on with resume_from_checkpoint=True (a script: --resume)"
+        advice = "go on with --resume (in Python: resume_from_checkpoint=True)"
         assert said.read_text() == f"interrupted: saved {saved}; {advice}\n"
         train_to_the_end(folder)
         assert_same_end(folder, undisturbed)

@@ -12,6 +12,7 @@ import minibert
 from minibert.checkpoint.files import CheckpointError
 from minibert.inference.loading import load_for
 from minibert.inference.pipelines import TASKS
+from minibert.text.tokenizer_inputs import NO_LIMIT
 
 
 def load(task, folder, precision="fp32"):
@@ -48,6 +49,13 @@ def test_a_tokenizer_of_another_model(tmp_path):
     our_tokenizer(added_tokens=["longer"]).save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="tokenizer has 98 word pieces, the model 97"):
         load("feature-extraction", tmp_path)
+
+
+def test_a_tokenizer_without_a_limit_gets_the_models(tmp_path):
+    shutil.copytree(checkpoint("BertModel"), tmp_path, dirs_exist_ok=True)
+    for own, expected in ((NO_LIMIT, 24), (1000, 24), (7, 7)):
+        our_tokenizer(model_max_length=own).save_pretrained(tmp_path)
+        assert load("feature-extraction", tmp_path)[1].model_max_length == expected
 
 
 def test_warnings_are_heard_again_afterwards(caplog):

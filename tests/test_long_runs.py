@@ -15,7 +15,7 @@ from training_runs import build_trainer, in_child, last_state, same, steps_of, t
 
 from minibert import BertForPreTraining, pipeline
 from minibert.cli import run
-from minibert.inference.records import Record, predict
+from minibert.inference.records import Record, chunks, predict
 from minibert.training.checkpointing import STATE_FILE, checkpoints
 from minibert.training.failures import TrainingError
 from minibert.training.run_folder import LOCK_FILE
@@ -232,7 +232,7 @@ def measure_memory_of_inference(count, answer):
     texts = (" ".join(["list"] * rng.randint(1, 60)) + " [MASK]" for _ in range(count))
     records = (Record(f"line {number}", {"text": text}) for number, text in enumerate(texts))
     sizes = []
-    for _ in predict(pipeline("fill-mask", "minibert-tiny"), "fill-mask", records, top_k=1):
+    for _ in predict(pipeline("fill-mask", "minibert-tiny"), "fill-mask", chunks(records), top_k=1):
         sizes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     assert len(sizes) == count
     answer.write_text(str(sizes[-1] - sizes[count // 2]))

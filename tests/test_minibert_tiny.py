@@ -34,6 +34,12 @@ def test_is_small_and_says_how_it_was_made():
     assert "python scripts/pretrain.py" in (SHIPPED / NAME / "README.md").read_text()
 
 
+def test_a_text_is_cut_to_what_the_model_reads(model, tokenizer):
+    theirs = transformers.AutoTokenizer.from_pretrained(SHIPPED / NAME)
+    for name, found in (("ours", tokenizer), ("theirs", theirs)):
+        assert len(found("a " * 600, truncation=True)["input_ids"]) == model.config.max_position_embeddings, name
+
+
 def test_same_as_the_reference(model, tokenizer):
     reference = transformers.BertForPreTraining.from_pretrained(SHIPPED / NAME, dtype=torch.float32).eval()
     inputs = tokenizer("Return a new list.", "The list is sorted.", return_tensors="pt")

@@ -25,11 +25,17 @@ def test_paradigms_come_from_the_uid_or_the_files_name(tmp_path):
     assert list(found) == ["agreement", "b", "a"]
 
 
+def test_a_folder_is_its_files(tmp_path):
+    for name in ("b.jsonl", "a.jsonl", "notes.txt"):
+        (tmp_path / name).write_text(line())
+    assert list(read_minimal_pairs([tmp_path])) == ["a", "b"]
+
+
 def test_the_limit_is_one_of_pairs_a_paradigm(tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(line(f"{i}.", UID="ab"[i % 2]) for i in range(10)))
     found = read_minimal_pairs([tmp_path / "a.jsonl"], limit=3)
     assert [[pair.good for pair in pairs] for pairs in found.values()] == [["0.", "2.", "4."], ["1.", "3.", "5."]]
-    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="--limit must be at least 1, got 0"):
         read_minimal_pairs([tmp_path / "a.jsonl"], limit=0)
 
 

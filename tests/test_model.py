@@ -8,6 +8,7 @@ from reference import (
     ATTENTIONS,
     MASKS,
     ODD_CONFIGS,
+    assert_all_same,
     assert_near,
     assert_same,
     batch_of,
@@ -16,6 +17,7 @@ from reference import (
     model_pair,
     no_dropout,
     rectangular,
+    task_batch,
     tiny_config,
     use_attention,
 )
@@ -258,3 +260,14 @@ def test_the_layout_is_made_once(monkeypatch):
     model = BertModel(tiny_config())
     model(**batch_of(model.config, mask=mask_of("left")))
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("class_name", ["BertForMaskedLM", "BertForMultipleChoice"])
+@torch.no_grad()
+def test_outputs_are_objects(class_name):
+    """Of the encoder inside, and so of the model."""
+    theirs, model = model_pair(class_name)
+    batch = task_batch(class_name, theirs.config)
+    assert_all_same(model(**batch, return_dict=True), model(**batch))
+    with pytest.raises(ValueError, match=r"return_dict=False: .* the tuple is outputs\.to_tuple\(\)"):
+        model(**batch, return_dict=False)

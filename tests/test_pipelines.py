@@ -32,6 +32,18 @@ def test_precision(monkeypatch):
         assert dtype("auto") == expected
 
 
+def test_minus_one_is_the_cpu():
+    assert minibert.pipeline("fill-mask", checkpoint("BertForMaskedLM"), device=-1).model.device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"), [("ner", "token-classification"), ("sentiment-analysis", "text-classification")]
+)
+def test_what_the_reference_calls_otherwise(alias, name):
+    with pytest.raises(ValueError, match=f"task must be one of .*, got '{alias}', which is {name} here"):
+        minibert.pipeline(alias, "minibert-tiny")
+
+
 def test_what_is_not_there():
     with pytest.raises(ValueError, match="task must be one of fill-mask, .*, got 'translation'"):
         minibert.pipeline("translation", "minibert-tiny")

@@ -5,6 +5,7 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from minibert.training.plots import plot_losses, plot_runs
 
@@ -28,6 +29,28 @@ def test_one_panel_for_each_part_of_the_loss(tmp_path, names, panels):
     for panel in np.split(pixels[..., :3], panels, axis=1):
         assert np.ptp(panel, axis=-1).max() > 0.2  # grid and text are grey; what has a colour is the curve
     assert [path.name for path in picture.parent.iterdir()] == ["loss.png"]
+
+
+def test_the_pale_line_is_named(tmp_path, monkeypatch):
+    figures = saved_figures(monkeypatch)
+    plot_losses(write_metrics(tmp_path, rows("loss", "mlm_loss")), tmp_path / "loss.png", "A title")
+    for axes in figures[0].axes:
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["as logged", "smoothed"]
+
+
+def test_both_panels_of_runs_have_the_same_steps(tmp_path, monkeypatch):
+    figures = saved_figures(monkeypatch)
+    logged = [*rows("loss"), {"step": 15, "seconds": 203.0, "eval_f1": 0.5}]
+    plot_runs({"a": write_metrics(tmp_path, logged)}, tmp_path / "curves.png", "f1")
+    left, right = (axes.get_xlim() for axes in figures[0].axes)
+    assert left == right and left[0] <= 0 < 29 <= left[1]
+
+
+def saved_figures(monkeypatch):
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k)))
+    return figures
 
 
 def test_a_run_of_one_logged_step(tmp_path):

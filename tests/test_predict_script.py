@@ -1,6 +1,10 @@
 """`scripts/predict.py`: a JSON object for each line, or one line that says what was wrong."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
 
 import pytest
 import script_runs
@@ -21,12 +25,33 @@ def printed(ending):
     return [json.loads(line) for line in ending.out.splitlines()]
 
 
+def test_an_answer_for_every_line_as_it_comes(tmp_path):
+    """Whoever waits for an answer before the next question gets it."""
+    arguments = ("--task", "text-classification", "--model", checkpoint("BertForSequenceClassification"))
+    command = [sys.executable, script_runs.ROOT / "scripts" / "predict.py", *arguments]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # Buffered, as for most people: a variable may say otherwise.
+    environment = os.environ | {"PYTHONPATH": str(script_runs.ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": ""}
+    with subprocess.Popen([*map(str, command)], **pipes, env=environment) as process:
+        patience = threading.Timer(60, process.kill)
+        patience.start()
+        for question in ("a", "", "b c"):
+            process.stdin.write(f"{question}\n")
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            assert answer["text"] == question and (answer["prediction"] is None) == (not question)
+        process.stdin.close()
+        assert process.wait() == 0
+        patience.cancel()
+
+
 def test_a_process_of_its_own(lines):
     folder = checkpoint("BertForMaskedLM")
     arguments = ("--task", "fill-mask", "--model", folder, "--precision", "fp32", "--top-k", 2)
     found = printed(script_runs.start("predict", lines, *arguments))
     texts = ["a [MASK] b", "[MASK] cde"]
     expected = pipeline("fill-mask", folder, precision="fp32")(texts, top_k=2)
+    assert found.pop(1) == {"text": "", "prediction": None}
     assert [record["text"] for record in found] == texts
     for record, candidates in zip(found, expected, strict=True):
         assert [c["token_str"] for c in record["prediction"]] == [c["token_str"] for c in candidates]
@@ -72,7 +97,9 @@ def test_bad_input(capsys, lines, line, options, message):
     with lines.open("a") as file:
         file.write(line + "\n")
     arguments = ("predict", lines, "--task", "fill-mask", "--model", checkpoint("BertForMaskedLM"), *options)
-    assert message in script_runs.call(capsys, *arguments).only_error
+    ending = script_runs.call(capsys, *arguments)
+    assert message in ending.only_error
+    assert ending.out.count("\n") == (3 if "line 4" in message else 0)  # what was right is not lost
 
 
 def test_a_model_without_the_head(capsys, lines):

@@ -85,6 +85,21 @@ def test_labels_out_of_balance_are_warned_about(capsys, tmp_path):
     assert "0% next and the rest random" in ending.out and re.search("warning .*100% .*random", ending.out)
 
 
+def test_documents_without_ends_are_told_of(capsys, corpus, tmp_path):
+    arguments = ("--vocab-size", 300, "--output", tmp_path / "data")
+    (tmp_path / "lines.txt").write_text("".join(f"Line {i} of a text.\n" for i in range(100)))
+    ending = prepare(capsys, "--corpus", tmp_path / "lines.txt", *arguments)
+    assert "documents   cut after 40 sentences, 2 times, in files without blank lines" in ending.out
+    assert "documents  " not in prepare(capsys, "--corpus", corpus, *arguments).out
+
+
+def test_what_cannot_be_trained_on_is_refused(capsys, tmp_path):
+    (tmp_path / "one.txt").write_text("Only one sentence.")
+    ending = prepare(capsys, "--corpus", tmp_path / "one.txt", "--vocab-size", 300, "--output", tmp_path / "data")
+    assert "single sentence" in ending.only_error
+    assert "1 document, 1 sentence, 3 words" in ending.out and "train on it" not in ending.out
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(None, "no such file"), (b"", "no sentence"), (b"\xff\xfe", "line 1: not UTF-8"), (b"\n \n", "no sentence")],

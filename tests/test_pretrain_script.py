@@ -91,6 +91,7 @@ def test_the_reference_loads_it(trained):
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
     assert theirs.config.hidden_dropout_prob == theirs.config.attention_probs_dropout_prob == 0.1
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.model_max_length == theirs.config.max_position_embeddings
     inputs = tokenizer("The dog eats the [MASK] every day.", "The cat sees it.", return_tensors="pt")
     ours = BertTokenizer.from_pretrained(folder)
     assert (
@@ -250,6 +251,23 @@ def test_resuming_says_from_where(capsys, corpus, trained, tmp_path):
     assert ending.code == 0, ending.err
     assert re.search(r"^resuming +from .*checkpoint-\d+$", ending.out, re.MULTILINE)
     assert "before" not in ending.out  # the model has not been loaded where that would be measured
+
+
+def test_another_run_is_not_resumed(capsys, corpus, trained, tmp_path):
+    shutil.copytree(trained[1], tmp_path / "run")
+    options = ("--vocab-size", 300, "--resume", "--seed", 7, "--masking-rate", 0.4, "--preset", "mini")
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", corpus, *options)
+    others = "preset was tiny, is mini; masking_rate was None, is 0.4; seed was 42, is 7"
+    assert ending.code == 2 and f"run holds another run: {others}." in ending.err.splitlines()[-1], ending
+
+
+def test_another_text_is_not_gone_on_with(capsys, trained, tmp_path):
+    shutil.copytree(trained[1], tmp_path / "run")
+    write_corpus(tmp_path / "b.txt", 39)
+    ending = pretrain(capsys, tmp_path / "run", "--corpus", tmp_path / "b.txt", "--vocab-size", 60, "--resume")
+    said = r"corpus was 40 documents.*, is 39 documents.*; vocabulary was \d+ word pieces .*, is 60 word pieces"
+    assert ending.code == 2 and re.search(said, ending.err.splitlines()[-1]), ending
+    assert (tmp_path / "run" / "vocab.txt").read_bytes() == (trained[1] / "vocab.txt").read_bytes()
 
 
 @pytest.mark.parametrize("option", ["--model", "--tokenizer"])

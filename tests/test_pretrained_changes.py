@@ -147,3 +147,10 @@ def test_gradient_checkpointing_gives_the_same_gradients():
         grads.append(torch.autograd.grad(model(**batch, labels=batch["input_ids"]).loss, list(model.parameters())))
     assert model.bert.encoder.gradient_checkpointing
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+
+
+def test_where_and_what_the_parameters_are():
+    with torch.device("meta"):
+        model = BertForMaskedLM(tiny_config())
+    assert (model.device, model.dtype) == (torch.device("meta"), torch.float32)
+    assert model.bert.to(torch.bfloat16).dtype == model.dtype == torch.bfloat16

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from minibert.inference import records
-from minibert.inference.base import Pipeline
+from minibert.inference.base import InputError, Pipeline
 from minibert.inference.pipelines import TASKS
-from minibert.inference.records import FIELDS, Record, RecordError, predict, read_records
+from minibert.inference.records import FIELDS, Record, RecordError, chunks, predict, read_records
 from minibert.text.corpus import CorpusError
 
 
@@ -22,15 +22,18 @@ def test_every_task_has_fields():
 @pytest.mark.parametrize("compressed", [False, True])
 def test_lines_of_text(tmp_path, compressed):
     path = tmp_path / ("texts.txt.gz" if compressed else "texts.txt")
-    path.write_bytes((gzip.compress if compressed else bytes)("one\r\n\n  \n two é \n{3}".encode()))
-    expected = [(1, "one"), (4, "two é"), (5, "{3}")]
-    assert list(read_records(str(path), False)) == [Record(f"{path}, line {n}", {"text": t}) for n, t in expected]
+    path.write_bytes((gzip.compress if compressed else bytes)("one\r\n  \n two é \n{3}".encode()))
+    expected = [(1, "one", False), (2, "", True), (3, "two é", False), (4, "{3}", False)]
+    (found,) = read_records(str(path), False)
+    assert found == [Record(f"{path}, line {n}", {"text": text}, blank) for n, text, blank in expected]
 
 
 def test_lines_of_json(tmp_path):
     path = tmp_path / "texts"
     path.write_text('{"text": "a", "id": 7}\n\n{"text": 3}\n')
-    assert [record.fields for record in read_records(str(path), True)] == [{"text": "a", "id": 7}, {"text": 3}]
+    (found,) = read_records(str(path), True)
+    assert [record.fields for record in found] == [{"text": "a", "id": 7}, {}, {"text": 3}]
+    assert [record.is_blank for record in found] == [False, True, False]
 
 
 def standard_input(monkeypatch, content):
@@ -39,25 +42,40 @@ def standard_input(monkeypatch, content):
 
 def test_standard_input(monkeypatch):
     standard_input(monkeypatch, b'\xef\xbb\xbf{"text": "a"}\n')
-    assert list(read_records("-", True)) == [Record("standard input, line 1", {"text": "a"})]
+    assert [r for chunk in read_records("-", True) for r in chunk] == [Record("standard input, line 1", {"text": "a"})]
+
+
+def test_standard_input_is_read_as_it_comes(monkeypatch):
+    """In pieces of a pipe, which end anywhere: in a line, and in a character."""
+    pieces = iter([b"one\ntwo\nth", "ré".encode()[:-1], "ré".encode()[-1:] + b"e\n", b"four"])
+    buffer = SimpleNamespace(read1=lambda size: next(pieces, b""))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=buffer))
+    found = [chunk for chunk in read_records("-", False) if chunk]
+    assert [[(r.place.split()[-1], r.fields["text"]) for r in chunk] for chunk in found] == [
+        [("1", "one"), ("2", "two")],
+        [("3", "thrée")],
+        [("4", "four")],
+    ]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"{}\n{", "line 2: not JSON"),
-        (b"\n[1]", "line 2: expected a JSON object, found list"),
-        (b"{}\n{}\n\xff", "line 3: not UTF-8"),
+        (b'{"text": "a"}\n{', "line 2: not JSON"),
+        (b'{"text": "a"}\n[1]', "line 2: expected a JSON object, found list"),
+        (b'{"text": "a"}\n\xff', "line 2: not UTF-8"),
     ],
 )
 def test_bad_lines(monkeypatch, tmp_path, content, message):
+    """Each is named, after the line before it has had its answer."""
     path = tmp_path / "bad.jsonl"
     path.write_bytes(content)
-    with pytest.raises((RecordError, CorpusError), match=f"bad.jsonl, {message}"):
-        list(read_records(str(path), True))
     standard_input(monkeypatch, content)
-    with pytest.raises(RecordError, match=f"standard input, {message}"):
-        list(read_records("-", True))
+    for name, place in ((str(path), "bad.jsonl"), ("-", "standard input")):
+        results = predict(Shouting(), "fill-mask", read_records(name, True))
+        assert next(results) == {"text": "a", "prediction": "A"}
+        with pytest.raises(CorpusError, match=f"{place}, {message}"):
+            next(results)
 
 
 def test_no_such_file(tmp_path):
@@ -84,7 +102,7 @@ def texts(count):
 def test_some_records_at_a_time(monkeypatch):
     monkeypatch.setattr(records, "CHUNK", 4)
     shouting, source = Shouting(), texts(10)
-    results = predict(shouting, "fill-mask", source)
+    results = predict(shouting, "fill-mask", chunks(source))
     assert next(results) == {"text": "t0", "id": 0, "prediction": "T0"}
     assert shouting.calls == [["t0", "t1", "t2", "t3"]] and next(source).fields["id"] == 4
     assert [result["id"] for result in results] == [1, 2, 3, 5, 6, 7, 8, 9]
@@ -106,11 +124,36 @@ def test_some_records_at_a_time(monkeypatch):
 )
 def test_what_a_pipeline_gets(task, fields, expected):
     shouting = Shouting()
-    (result,) = predict(shouting, task, [Record("here", fields)])
+    (result,) = predict(shouting, task, [[Record("here", fields)]])
     assert shouting.calls == [[expected]]
     assert result == fields | {"prediction": str(expected).upper()} and json.dumps(result)
 
 
 def test_a_missing_field():
     with pytest.raises(RecordError, match="line 1: question-answering needs the field 'question', found 'text', 'id'"):
-        list(predict(Shouting(), "question-answering", texts(1)))
+        list(predict(Shouting(), "question-answering", chunks(texts(1))))
+
+
+def test_a_blank_line_has_no_prediction():
+    shouting = Shouting()
+    source = [[Record("1", {"text": "a"}), Record("2", {"text": ""}, is_blank=True), Record("3", {"text": "b"})]]
+    assert [r["prediction"] for r in predict(shouting, "fill-mask", source)] == ["A", None, "B"]
+    assert shouting.calls == [["a", "b"]]
+
+
+class Picky(Shouting):
+    """Sees the last of the bad ones first, as a pipeline does whose checks come one after the other."""
+
+    def run(self, inputs, **options):
+        if bad := [index for index, item in enumerate(inputs) if item == "bad"]:
+            raise InputError(bad[-1], "no good")
+        return super().run(inputs)
+
+
+def test_what_comes_before_a_bad_record_is_not_lost():
+    names = ["a", "", "b", "bad", "c", "bad"]
+    source = [[Record(f"file, line {n}", {"text": name}, not name) for n, name in enumerate(names, start=1)]]
+    results = predict(Picky(), "fill-mask", source)
+    assert [next(results)["prediction"] for _ in range(3)] == ["A", None, "B"]
+    with pytest.raises(RecordError, match="file, line 4: no good"):
+        next(results)

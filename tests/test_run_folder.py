@@ -3,12 +3,22 @@
 import threading
 
 import pytest
+import torch
 from torch import nn
 from training_runs import in_child
 
 from minibert.pretraining.job import PretrainingOptions, pretrain
-from minibert.training.checkpointing import save_checkpoint
-from minibert.training.run_folder import LOCK_FILE, RunFolderError, only_run_in, refuse_used
+from minibert.training import run_folder
+from minibert.training.checkpointing import ResumeError, save_checkpoint
+from minibert.training.distributed import Processes
+from minibert.training.run_folder import (
+    LOCK_FILE,
+    SETTINGS_FILE,
+    RunFolderError,
+    keep_settings,
+    only_run_in,
+    refuse_used,
+)
 
 
 def enter(folder):
@@ -93,6 +103,30 @@ def test_what_an_earlier_run_left(tmp_path):
     save_checkpoint(tmp_path / "checkpoint-9", nn.Linear(2, 2), [], {})
     with pytest.raises(RunFolderError, match=r"an earlier run left checkpoint-9 there; go on with it \(--resume\)"):
         refuse_used(tmp_path)
+
+
+def test_only_the_same_run_goes_on(tmp_path):
+    begun = {"corpus": "3 documents", "rate": None, "seed": 42}
+    keep_settings(tmp_path, begun, resume=False)
+    keep_settings(tmp_path, begun, resume=True)
+    with pytest.raises(
+        ResumeError, match="holds another run: corpus was 3 documents, is 4 documents; rate was None, is"
+    ):
+        keep_settings(tmp_path, begun | {"corpus": "4 documents", "rate": 0.1}, resume=True)
+    keep_settings(tmp_path, {"seed": 1}, resume=False)
+    keep_settings(tmp_path, {"seed": 1}, resume=True)
+
+
+def test_settings_that_nobody_wrote_down_are_not_compared(tmp_path):
+    keep_settings(tmp_path, {"seed": 1}, resume=True)
+    with pytest.raises(ResumeError, match="seed was 1, is 2"):
+        keep_settings(tmp_path, {"seed": 2}, resume=True)
+
+
+def test_the_first_process_writes_settings(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder.Processes, "join", lambda: Processes(1, 2, torch.device("cpu")))
+    keep_settings(tmp_path, {"seed": 1}, resume=False)
+    assert not (tmp_path / SETTINGS_FILE).exists()
 
 
 def test_pretraining_begins_in_a_folder_of_its_own(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from minibert.text import source
-from minibert.text.corpus import CorpusError
+from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, CorpusError
 from minibert.text.source import CorpusSource
 
 
@@ -17,6 +17,14 @@ def test_every_reading_reads_the_file(tmp_path):
     file.write_text("Five.")
     assert list(corpus) == [["Five."]]
     assert (corpus.n_documents, corpus.n_sentences, corpus.n_words) == (1, 1, 1)
+
+
+def test_what_is_cut_without_blank_lines_is_counted(tmp_path):
+    (tmp_path / "long.txt").write_text("Again and again. " * (2 * PSEUDO_DOCUMENT_SENTENCES + 1))
+    (tmp_path / "short.txt").write_text("Once.")
+    corpus = CorpusSource([tmp_path])
+    for _ in range(2):
+        assert (len(list(corpus)), corpus.n_cuts) == (4, 2)
 
 
 def test_no_more_than_a_document_is_held(tmp_path):

@@ -40,6 +40,18 @@ def test_vocab_txt_that_is_not_text(tmp_path):
         BertTokenizer.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "tokenizer.json", "bert-base-uncased", ".", None])
+def test_what_is_no_file(monkeypatch, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=rf"^{name}: expected the file of a vocabulary.*from_pretrained$"):
+        BertTokenizer(name)
+
+
+def test_the_older_name_of_the_first_argument():
+    path = vocab_path("uncased")
+    assert BertTokenizer(vocab_file=path).get_vocab() == BertTokenizer(path).get_vocab()
+
+
 def test_a_folder_without_a_tokenizer(tmp_path):
     with pytest.raises(CheckpointError, match=f"{tmp_path}: found neither tokenizer.json nor vocab.txt; put"):
         BertTokenizer.from_pretrained(tmp_path)

@@ -43,6 +43,22 @@ def check_layers(key_of: Mapping[str, str], num_hidden_layers: int, path: Path) 
         )
 
 
+def check_shapes(mismatched: list[tuple[str, tuple, tuple]], path: Path) -> None:
+    """Raise `CheckpointError` if there is a tensor of another shape than the config's.
+
+    Args:
+        mismatched: the key of each such tensor, the shape that the file has, and the one that the model has.
+    """
+    if not mismatched:
+        return
+    shown = mismatched[:3]
+    rows = [f"  {key}: the file has {found}, the model {expected}" for key, found, expected in shown]
+    if len(mismatched) > len(shown):
+        rows.append(f"  and {len(mismatched) - len(shown)} more")
+    advice = "If a head of another size is meant, pass ignore_mismatched_sizes=True to draw it anew."
+    raise CheckpointError("\n".join([f"{path}: tensors of another shape than the config's:", *rows, advice]))
+
+
 def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
     """The names of the tensors in which there is a NaN or an infinity."""
     # The extremes say it in one pass without a copy: a NaN makes both of them NaN.

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from minibert.finetuning.examples import Columns, Example, read_examples
-from minibert.finetuning.metrics import accuracy, label_f1
+from minibert.finetuning.metrics import accuracy, label_f1, library
 from minibert.finetuning.task import Split, Task, encode_examples, first_few
 from minibert.tasks import BertForSequenceClassification
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
+
+MOST_NUMBERED_CLASSES = 10  # stars and digits are classes; more numbers than these are rather scores
 
 
 def classification_task(files: Mapping[str, str], columns: Columns, tokenizer: BertTokenizer, max_length: int) -> Task:
@@ -24,6 +26,8 @@ def class_task(examples: Mapping[str, list[Example]], tokenizer: BertTokenizer, 
     names = label_names(examples["train"])
     numbers = {name: number for number, name in enumerate(names)}
     check_paired_alike(examples)
+    if several:
+        library("sklearn.metrics")
     encode = _several_at_once if several else _one_of_many
     splits = {}
     for split, part in examples.items():
@@ -57,6 +61,18 @@ def label_names(examples: Sequence[Example]) -> list[str]:
         return sorted(names, key=float)
     except ValueError:
         return names
+
+
+def numbers_hint(task: Task) -> str | None:
+    """What to say of a task whose classes look like scores; None: they don't."""
+    names = task.config.get("label2id", {})
+    if task.config.get("problem_type") != "single_label_classification" or len(names) <= MOST_NUMBERED_CLASSES:
+        return None
+    try:
+        [float(name) for name in names]
+    except ValueError:
+        return None
+    return f"all {len(names)} classes are numbers; if they are scores: --task regression"
 
 
 def majority(examples: Sequence[Example]) -> tuple[str, float]:

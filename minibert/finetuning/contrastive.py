@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from minibert.config import BertConfig
 from minibert.finetuning.examples import Columns, read_examples
-from minibert.finetuning.metrics import correlations
+from minibert.finetuning.metrics import correlations, library
 from minibert.finetuning.regression import number_of
 from minibert.finetuning.task import Split, Task, encode_texts
 from minibert.losses import cross_entropy
@@ -99,6 +99,7 @@ def contrastive_task(files: Mapping[str, str], columns: Columns, tokenizer: Bert
     The training file may be plain text, a sentence a line. Raises `ValueError` naming file and line of what cannot be
     used.
     """
+    library("scipy.stats")
     only_text = Columns(text=columns.text)
     texts = [e.text for e in read_examples(files["train"], only_text, labelled=False)]
     if len(texts) < 2:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minibert.config import BertConfig
-from minibert.finetuning.classification import classification_task
+from minibert.finetuning.classification import classification_task, numbers_hint
 from minibert.finetuning.contrastive import contrastive_task
 from minibert.finetuning.demonstration import demonstrate
 from minibert.finetuning.examples import Columns
@@ -47,13 +47,17 @@ class FinetuningOptions:
 def finetune(options: FinetuningOptions) -> None:
     """Run the job, printing what happens; leaves a checkpoint, its scores and its curves in `output_dir`.
 
-    Raises `ValueError` (or `CheckpointError`, which is one) for input that cannot be used.
+    Raises `ValueError` (or `CheckpointError` or `ResumeError`, which are some) for input that cannot be used.
     """
     _check(options)
     _check_folder(options.output_dir, options.plan.resume)
     tokenizer = BertTokenizer.from_pretrained(options.plan.model)
     longest = BertConfig.from_pretrained(options.plan.model).max_position_embeddings
-    max_length = min(options.max_length or (384 if options.task == "qa" else 128), longest)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, longest)
+    if (options.max_length or 0) > longest:
+        model = options.plan.model
+        raise ValueError(f"--max-length must be at most the {longest} that {model} reads, got {options.max_length}")
+    max_length = options.max_length or min(384 if options.task == "qa" else 128, longest)
     if options.train is None:
         demonstrate(tokenizer, max_length, options.plan, options.output_dir)
         return
@@ -61,6 +65,8 @@ def finetune(options: FinetuningOptions) -> None:
     files = {split: path for split, path in files.items() if path is not None}
     task = TASKS[options.task](files, options.columns, tokenizer, max_length)
     say("task", f"{options.task}: {task.description}")
+    if hint := numbers_hint(task):
+        say("hint", hint)
     say(task.unit, ", ".join(f"{len(split.items):,} {name}" for name, split in task.splits.items()))
     runs = train_seeds(task, tokenizer, options.plan, options.output_dir)
     say_scores(runs, task.metric)

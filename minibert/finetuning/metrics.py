@@ -16,7 +16,7 @@ def correlations(predicted: np.ndarray, expected: np.ndarray) -> dict[str, float
 
     Both are 0 where all of one side's numbers are equal, as an untrained model's may be: then nothing is correlated.
     """
-    stats = _library("scipy.stats")
+    stats = library("scipy.stats")
     if np.ptp(predicted) == 0 or np.ptp(expected) == 0:
         return {"pearson": 0.0, "spearman": 0.0}
     pearson, spearman = stats.pearsonr(predicted, expected), stats.spearmanr(predicted, expected)
@@ -25,7 +25,7 @@ def correlations(predicted: np.ndarray, expected: np.ndarray) -> dict[str, float
 
 def label_f1(predicted: np.ndarray, expected: np.ndarray) -> dict[str, float]:
     """{"micro_f1", "macro_f1"} over the labels, from two (N, C) arrays of zeros and ones."""
-    f1_score = _library("sklearn.metrics").f1_score
+    f1_score = library("sklearn.metrics").f1_score
     kinds = ("micro", "macro")
     return {f"{kind}_f1": float(f1_score(expected, predicted, average=kind, zero_division=0.0)) for kind in kinds}
 
@@ -36,15 +36,18 @@ def chunk_f1(predicted: list[list[str]], expected: list[list[str]]) -> dict[str,
     Args:
         predicted, expected: for every sentence its tags (B-NP, I-NP, O, ...), as many as it has words.
     """
-    seqeval = _library("seqeval.metrics")
+    seqeval = library("seqeval.metrics")
     names = ("precision", "recall", "f1")
     return {name: float(getattr(seqeval, f"{name}_score")(expected, predicted, zero_division=0)) for name in names}
 
 
-def _library(module: str) -> Any:
-    """A library of the extra `finetune`. Raises `ValueError` that says how to get it."""
+def library(module: str) -> Any:
+    """A library of the extra `finetune`; a task asks for its own before it trains.
+
+    Raises `ValueError` that says how to get it.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         name = {"sklearn": "scikit-learn"}.get(module.split(".")[0], module.split(".")[0])
-        raise ValueError(f"this score is computed by {name}: pip install -e '.[finetune]'") from error
+        raise ValueError(f"the scores of this task are computed by {name}: pip install -e '.[finetune]'") from error

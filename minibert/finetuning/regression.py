@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from minibert.finetuning.classification import check_paired_alike
 from minibert.finetuning.examples import Columns, Example, read_examples
-from minibert.finetuning.metrics import correlations
+from minibert.finetuning.metrics import correlations, library
 from minibert.finetuning.task import Split, Task, encode_examples
 from minibert.tasks import BertForSequenceClassification
 from minibert.text.tokenizer import BertTokenizer
@@ -14,6 +14,7 @@ from minibert.training.evaluation_loop import EvalPrediction
 
 def regression_task(files: Mapping[str, str], columns: Columns, tokenizer: BertTokenizer, max_length: int) -> Task:
     """The task in `files`, named by their splits. Raises `ValueError` naming file and line of what is no number."""
+    library("scipy.stats")
     examples = {name: read_examples(path, columns) for name, path in files.items()}
     check_paired_alike(examples)
     splits = {}

@@ -1,7 +1,8 @@
 """Training runs: a model with a fresh head is trained on a task and scored, with one seed or with several."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,10 +14,12 @@ from minibert.finetuning.task import Task
 from minibert.inference.loading import quiet_loading
 from minibert.precision import has_fast_bf16
 from minibert.pretraining.preparation import say
+from minibert.text.packed import vocabulary_name
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.arguments import TrainingArguments
 from minibert.training.checkpointing import checkpoints
 from minibert.training.metrics_log import METRICS_FILE, read_metrics
+from minibert.training.run_folder import keep_settings
 from minibert.training.trainer import Trainer
 
 # What a checkpoint may lack: these belong to a task.
@@ -54,6 +57,8 @@ def train_seeds(task: Task, tokenizer: BertTokenizer, plan: Plan, folder: Path, 
 
     Args:
         fresh: start from random weights instead of the checkpoint's.
+
+    Raises `ResumeError` if it should go on with what are other runs.
     """
     seeds = range(plan.seed, plan.seed + plan.seeds)
     folders = [folder if len(seeds) == 1 else folder / f"seed-{seed}" for seed in seeds]
@@ -62,13 +67,23 @@ def train_seeds(task: Task, tokenizer: BertTokenizer, plan: Plan, folder: Path, 
         torch.manual_seed(seed)  # the head's first weights
         model = load_model(task, plan.model, fresh)
         trainer = _trainer(task, model, tokenizer, plan, own, seed)
-        if not runs and not fresh:
-            _describe(plan.model, model, trainer.args)
+        if not runs:
+            keep_settings(folder, _settings(task, tokenizer, plan), plan.resume)
+            if not fresh:
+                _describe(plan.model, model, trainer.args)
         trainer.train(resume_from_checkpoint=plan.resume and bool(checkpoints(own)))
         runs.append(Run(own, seed, _epochs(own, task.metric), _score(trainer, task)))
         if runs[-1].scores["eval"][task.metric] == max(run.scores["eval"][task.metric] for run in runs):
             trainer.save_model(folder)
     return runs
+
+
+def _settings(task: Task, tokenizer: BertTokenizer, plan: Plan) -> dict[str, Any]:
+    """What makes runs the same runs: everything but how long they take."""
+    tokens = {name: sum(len(item["input_ids"]) for item in split.items) for name, split in task.splits.items()}
+    data = {name: f"{len(split.items):,} {task.unit}, {tokens[name]:,} tokens" for name, split in task.splits.items()}
+    chosen = {name: value for name, value in asdict(plan).items() if name not in ("epochs", "early_stopping", "resume")}
+    return {"task": task.description, **data, "vocabulary": vocabulary_name(tokenizer), **chosen}
 
 
 def load_model(task: Task, name: str, fresh: bool = False) -> nn.Module:

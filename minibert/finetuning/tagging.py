@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from minibert.finetuning.examples import Columns
-from minibert.finetuning.metrics import accuracy, chunk_f1
+from minibert.finetuning.metrics import accuracy, chunk_f1, library
 from minibert.finetuning.task import Split, Task, encode_in_parts, first_few, rows_of
 from minibert.labels import IGNORE_INDEX
 from minibert.tasks import BertForTokenClassification
@@ -42,6 +42,8 @@ def tagging_task(files: Mapping[str, str], columns: Columns, tokenizer: BertToke
     for split, path in files.items():
         _check_tags(path, sentences[split], numbers)
     has_chunks = all(_CHUNK_TAG.fullmatch(name) for name in names)
+    if has_chunks:
+        library("seqeval.metrics")
     splits = {split: _split(part, tokenizer, max_length, names, has_chunks) for split, part in sentences.items()}
     kinds = sorted({name[2:] for name in names if name != "O"}) if has_chunks else names
     return Task(

@@ -39,7 +39,13 @@ class Task:
 def encode_in_parts(
     tokenizer: BertTokenizer, texts: Sequence, pairs: Sequence[str] | None = None, **options: Any
 ) -> Iterator[BatchEncoding]:
-    """The tokenizer's rows of all texts, or pairs of texts, some at a time, with a progress bar; lists, not padded."""
+    """The tokenizer's rows of all texts, or pairs of texts, some at a time, with a progress bar; lists, not padded.
+
+    Raises `ValueError` for a `max_length` (of the tokenizer's options, which it must be among) without room for text.
+    """
+    kind, least = ("a text", 3) if pairs is None else ("a pair of texts", 5)  # a token of each, and the special ones
+    if options["max_length"] < least:
+        raise ValueError(f"--max-length must be at least {least} for {kind}, got {options['max_length']}")
     for start in tqdm(range(0, len(texts), PART), desc="tokenizing", delay=2, leave=False):
         part = slice(start, start + PART)
         second = None if pairs is None else list(pairs[part])

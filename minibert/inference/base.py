@@ -1,5 +1,6 @@
 """`Pipeline`: what the pipelines of all tasks share. Texts in, plain Python values out."""
 
+import inspect
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,8 +38,12 @@ class Pipeline:
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """The result of `inputs`, or the list of results if `inputs` is a list; `options` as in `run`.
 
-        Raises `InputError` for an input that the task cannot work on.
+        Raises `InputError` for an input that the task cannot work on, `TypeError` for an unknown option.
         """
+        known = [*inspect.signature(self.run).parameters][1:]
+        if unknown := [name for name in options if name not in known]:
+            takes = f"the options {', '.join(known)}" if known else "no options"
+            raise TypeError(f"{type(self).__name__} takes {takes}; got {', '.join(unknown)}")
         if isinstance(inputs, list):
             return self.run(inputs, **options) if inputs else []
         return self.run([inputs], **options)[0]
@@ -54,7 +59,7 @@ class Pipeline:
 
     def batched(self, texts: BatchEncoding, compute: Callable[[dict[str, Tensor]], Sequence[Any]]) -> list:
         """What `compute` makes of each text, in order; see `batching.run_in_batches`."""
-        return run_in_batches(texts, compute, next(self.model.parameters()).device)
+        return run_in_batches(texts, compute, self.model.device)
 
     def encode(self, texts: list[str | tuple[str, str]], **options: Any) -> BatchEncoding:
         """Tokenize; what is longer than the model is cut, with a warning that says how much was lost."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 # Real tokens in one forward pass: on a processor enough for its cores, and so few that a layer's activations stay in
-# its cache; on a GPU as many as keep it busy.
+# its cache; on a GPU, of any make, as many as keep it busy.
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
 
 
@@ -27,7 +27,7 @@ def run_in_batches(
             rows. Results are kept until the last batch is done: they should be small, and no views of large tensors.
         max_tokens: of a batch, default: the device's `BATCH_TOKENS`; a longer text is a batch of its own.
     """
-    max_tokens = max_tokens or BATCH_TOKENS[torch.device(device).type]
+    max_tokens = max_tokens or BATCH_TOKENS["cpu" if torch.device(device).type == "cpu" else "cuda"]
     lengths = [len(ids) for ids in texts["input_ids"]]
     results: list[Any] = [None] * len(lengths)
     with tqdm(total=sum(lengths), desc="running", unit=" tokens", unit_scale=True, delay=2, leave=False) as bar:

@@ -37,14 +37,19 @@ names = ("input_ids", "attention_mask", "token_type_ids")
 inputs = dict(zip(names, np.array(columns, dtype=np.int64).transpose(1, 0, 2)))
 """
 
-_SEQUENCE = """scores = $scores
+_CLASSES = """scores = $scores
 for label in np.argsort(-scores).tolist():
     print(f"{scores[label]:.3f}", config["id2label"][str(label)])
 """
 
-_TOKENS = """for (start, end), label in zip(encoding.offsets, outputs[0][0].argmax(axis=1).tolist()):
-    if end > start:
-        print(texts[0][start:end], config["id2label"][str(label)])
+_NUMBER = """print(*(f"{number:.3f}" for number in outputs[0][0]))
+"""
+
+# The first piece of a word was trained to know its tag.
+_TAGS = """labels = outputs[0][0].argmax(axis=1).tolist()
+for word in sorted({number for number in encoding.word_ids if number is not None}):
+    start, end = encoding.word_to_chars(word)
+    print(texts[0][start:end], config["id2label"][str(labels[encoding.word_to_tokens(word)[0]])])
 """
 
 _ANSWER = """in_context = [sequence == 1 for sequence in encoding.sequence_ids]
@@ -77,7 +82,7 @@ for text, vector in zip(texts, vectors):
 """
 
 _SOFTMAX = "np.exp(outputs[0][0]) / np.exp(outputs[0][0]).sum()"
-_SCORES = {"regression": "outputs[0][0]", "multi_label_classification": "1 / (1 + np.exp(-outputs[0][0]))"}
+_SIGMOID = "1 / (1 + np.exp(-outputs[0][0]))"
 
 # What it shows, texts to show it on, how they are read, and what is made of the outputs.
 _PROGRAMS = {
@@ -90,8 +95,13 @@ _PROGRAMS = {
     "BertForPreTraining": ("What fills the mask", ["The $mask statement raises an exception."], _ONE, _WORDS),
     "BertForMaskedLM": ("What fills the mask", ["The $mask statement raises an exception."], _ONE, _WORDS),
     "BertForNextSentencePrediction": ("Which text follows", ["It rained.", "We got wet."], _ONE, _NEXT),
-    "BertForSequenceClassification": ("The class of a text", ["A wonderful film."], _ONE, _SEQUENCE),
-    "BertForTokenClassification": ("The tags of a text", ["Anna lives in Rome."], _ONE, _TOKENS),
+    "BertForSequenceClassification": (
+        "The class of a text, or of two texts that make a pair",
+        ["A wonderful film."],
+        _ONE,
+        _CLASSES,
+    ),
+    "BertForTokenClassification": ("The tags of a text", ["Anna lives in Rome."], _ONE, _TAGS),
     "BertForQuestionAnswering": (
         "The answer to a question",
         ["Who sleeps?", "The old cat sleeps on the mat."],
@@ -105,6 +115,7 @@ _PROGRAMS = {
         _CHOICES,
     ),
 }
+_REGRESSION = ("A number for a text, or for two texts that make a pair", ["A wonderful film."], _ONE, _NUMBER)
 
 
 def example_program(class_name: str, config: BertConfig, tokenizer: BertTokenizer, file: str) -> str:
@@ -112,15 +123,14 @@ def example_program(class_name: str, config: BertConfig, tokenizer: BertTokenize
 
     class_name: the model's class, which says what its outputs mean.
     """
-    what, texts, read, answer = _PROGRAMS[class_name]
-    is_one_of_many = config.problem_type not in _SCORES and config.num_labels > 1
+    is_regression = class_name == "BertForSequenceClassification" and config.problem_type == "regression"
+    what, texts, read, answer = _REGRESSION if is_regression else _PROGRAMS[class_name]
+    is_one_of_many = config.problem_type != "multi_label_classification" and config.num_labels > 1
     values = {
         "what": what,
         "arguments": " ".join(f'"{text}"' for text in texts),
         "texts": repr(texts),
-        "scores": _SOFTMAX
-        if is_one_of_many
-        else _SCORES.get(config.problem_type, _SCORES["multi_label_classification"]),
+        "scores": _SOFTMAX if is_one_of_many else _SIGMOID,
         "file": file,
     }
     program = Template(_BEGINNING + read + answer).substitute(values, mask="$mask")

@@ -20,7 +20,7 @@ def load_for(
     trained_as: tuple[str, ...],
     name: str | Path,
     precision: str = "auto",
-    device: torch.device | str | None = None,
+    device: torch.device | str | int | None = None,
 ) -> tuple[BertPreTrainedModel, BertTokenizer]:
     """The model and the tokenizer of the checkpoint `name`, in eval mode.
 
@@ -43,7 +43,9 @@ def load_for(
     if missing := info["missing_keys"]:
         raise CheckpointError(_not_trained(name, task, trained_as, f"{said} and lacks {', '.join(missing)}"))
     compute_layers_in(model, dtype)
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to("cpu" if device == -1 else device)
     return model, load_tokenizer_for(model, name)
 
 
@@ -53,8 +55,12 @@ def saved_as(name: str | Path) -> str:
 
 
 def load_tokenizer_for(model: BertPreTrainedModel, name: str | Path) -> BertTokenizer:
-    """The tokenizer of the checkpoint `name`. Raises `CheckpointError` if it has more tokens than `model`."""
+    """The tokenizer of the checkpoint `name`, whose `model_max_length` is what `model` can read at most.
+
+    Raises `CheckpointError` if it has more tokens than `model`.
+    """
     tokenizer = BertTokenizer.from_pretrained(name)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     if len(tokenizer) > model.config.vocab_size:
         raise CheckpointError(
             f"{name}: the tokenizer has {len(tokenizer):,} word pieces, the model {model.config.vocab_size:,};"

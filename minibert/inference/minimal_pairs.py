@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from minibert.inference.pseudo_likelihood import pseudo_log_likelihoods
 from minibert.tasks import BertForMaskedLM, BertForPreTraining
-from minibert.text.corpus import CorpusError, numbered_lines, parse_record
+from minibert.text.corpus import CorpusError, find_files, numbered_lines, parse_record
 from minibert.text.tokenizer import BertTokenizer
+
+SUFFIXES = (".jsonl", ".jsonl.gz")
 
 
 class MinimalPair(NamedTuple):
@@ -25,13 +27,14 @@ class MinimalPair(NamedTuple):
 def read_minimal_pairs(paths: Sequence[str | Path], limit: int | None = None) -> dict[str, list[MinimalPair]]:
     """The pairs of each paradigm, in the order of the files, and at most the first `limit` of each.
 
-    A line of a file is a JSON object with `sentence_good` and `sentence_bad`, and with the paradigm in `UID`; without
-    that, the file's name is the paradigm. Raises `CorpusError` naming file and line.
+    A path is a file, perhaps gzipped, or a folder of `.jsonl` files. A line of a file is a JSON object with
+    `sentence_good` and `sentence_bad`, and with the paradigm in `UID`; without that, the file's name is the paradigm.
+    Raises `CorpusError` naming file and line.
     """
     if limit is not None and limit < 1:
-        raise ValueError(f"limit must be at least 1, got {limit}")
+        raise ValueError(f"--limit must be at least 1, got {limit}")
     paradigms: dict[str, list[MinimalPair]] = {}
-    for path in map(Path, paths):
+    for path in chain.from_iterable(find_files(str(path), SUFFIXES) for path in paths):
         found = False
         for number, line in numbered_lines(path):
             if not line.strip():

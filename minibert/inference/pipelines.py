@@ -33,12 +33,15 @@ TASKS = {
     "sentence-similarity": (SentenceSimilarityPipeline, BertModel, ()),
 }
 
+# Other names that the reference has for two of them.
+ELSEWHERE = {"ner": "token-classification", "sentiment-analysis": "text-classification"}
+
 
 def pipeline(
     task: str,
     model: str | Path,
     precision: str = "auto",
-    device: torch.device | str | None = None,
+    device: torch.device | str | int | None = None,
 ) -> Pipeline:
     """Load a checkpoint for a task: `pipeline("fill-mask", "minibert-tiny")("A list is a mutable [MASK].")`.
 
@@ -47,13 +50,14 @@ def pipeline(
         model: a folder, a checkpoint that ships with minibert, or a name on the hub, with model and tokenizer.
         precision: "fp32"; "bf16", faster on hardware that has it, the third digit of a score may differ; "auto": bf16
             where the hardware has it.
-        device: None: a CUDA GPU if there is one.
+        device: None: a CUDA GPU if there is one; -1: the CPU, as in the reference.
 
     Returns: an object to call with one text or with a list; what it takes and gives is told by the `run` of its class.
     Raises: `ValueError` for an unknown task or precision, `CheckpointError` for a checkpoint that cannot be found or
     was not trained for the task.
     """
     if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+        hint = f", which is {ELSEWHERE[task]} here" if task in ELSEWHERE else ""
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}{hint}")
     pipeline_class, model_class, trained_as = TASKS[task]
     return pipeline_class(*load_for(task, model_class, trained_as, model, precision, device))

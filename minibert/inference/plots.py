@@ -32,35 +32,37 @@ def plot_head(attentions: Sequence[Tensor], tokens: Sequence[str], layer: int, h
     Raises: `ValueError` if these do not fit together, or if there is no such layer or head.
     """
     weights = _checked(attentions, tokens, layer, head)[layer][head]
-    side = min(14.0, 2.2 + 0.26 * len(tokens))
-    figure = _figure(side + 0.8, side)
+    side = min(12.0, 0.26 * len(tokens))
+    figure = _figure(side + 2.5, side + 1.7)
     axes = figure.subplots()
     image = _draw(axes, weights, vmax=weights.max())
     _name_tokens(axes, tokens, size=9)
-    axes.set(title=f"layer {layer}, head {head}", xlabel="is looked at (key)", ylabel="looks (query)")
-    figure.colorbar(image, ax=axes, shrink=0.8, label="attention weight; each row sums to 1")
+    axes.set(xlabel="is looked at (key)", ylabel="looks (query)")
+    axes.set_title(f"layer {layer}, head {head} (each row sums to 1)", fontsize=11)
+    _explain_colors(figure, image, axes, side)
     _save(figure, path)
 
 
 def plot_layer(attentions: Sequence[Tensor], tokens: Sequence[str], layer: int, path: str | Path) -> None:
     """Draw all heads of one layer, a panel each, on one scale of colours; the rest as for `plot_head`."""
     heads = _checked(attentions, tokens, layer)[layer]
-    columns = min(4, len(heads))
+    side = min(5.5, max(1.6, 0.17 * len(tokens)))  # so that the names have room
+    columns = min(len(heads), int(11 // side))
     rows = ceil(len(heads) / columns)
-    side = min(6.0, 1.6 + 0.16 * len(tokens))
-    figure = _figure(columns * side + 0.8, rows * side)
-    panels = figure.subplots(rows, columns, squeeze=False)
+    figure = _figure(columns * (side + 0.1) + 2.2, rows * (side + 0.3) + 1.1)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for head, axes in enumerate(panels.flat):
         if head >= len(heads):
             axes.axis("off")
             continue
         image = _draw(axes, heads[head], vmax=heads.max())
-        _name_tokens(axes, tokens, size=6)
+        _name_tokens(axes, tokens, size=8)
+        axes.tick_params(labelbottom=head + columns >= len(heads))  # of a column, the last panel only
         axes.set_title(f"head {head}", fontsize=10)
-    figure.suptitle(f"layer {layer}")
-    figure.supxlabel("is looked at (key)")
-    figure.supylabel("looks (query)")
-    figure.colorbar(image, ax=panels, shrink=0.6, label="attention weight; each row sums to 1")
+    figure.suptitle(f"layer {layer} (each row sums to 1)", fontsize=11)
+    figure.supxlabel("is looked at (key)", fontsize=10)
+    figure.supylabel("looks (query)", fontsize=10)
+    _explain_colors(figure, image, panels, rows * side)
     _save(figure, path)
 
 
@@ -106,12 +108,19 @@ def _checked(
 def _figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure  # takes a second to import, and few uses need it
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="compressed")
 
 
 def _draw(axes: Any, weights: Tensor, vmax: Tensor) -> Any:
     # Every cell in one piece: smoothing would show weights between tokens.
     return axes.imshow(weights.numpy(), cmap=COLORS, vmin=0.0, vmax=float(vmax), interpolation="nearest")
+
+
+def _explain_colors(figure: Any, image: Any, axes: Any, height: float) -> None:
+    """A bar of the colours beside `axes`, which are `height` inches high; it ends where the weights do."""
+    largest = image.get_clim()[1]
+    bar = {"shrink": min(1.0, 3.0 / height), "aspect": 15, "ticks": [0, largest / 2, largest], "format": "%.2g"}
+    figure.colorbar(image, ax=axes, label="attention weight", **bar)
 
 
 def _name_tokens(axes: Any, tokens: Sequence[str], size: int) -> None:
@@ -124,4 +133,4 @@ def _name_tokens(axes: Any, tokens: Sequence[str], size: int) -> None:
 
 def _save(figure: Any, path: str | Path) -> None:
     with written_whole(Path(path)) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+        figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight")

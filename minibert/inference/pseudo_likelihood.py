@@ -45,7 +45,7 @@ def pseudo_log_likelihoods(
     Raises `ValueError` for a sentence that is longer than the model.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = model.device
     scores: dict[tuple[int, ...], float] = {}
     distinct = {tuple(sentence) for sentence in sentences if len(sentence) > 2}
     with tqdm(total=sum(len(s) - 2 for s in distinct), desc="scoring", unit=" tokens", delay=2, leave=False) as bar:

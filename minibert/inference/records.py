@@ -1,18 +1,17 @@
 """Files of inputs, of any length, to predictions: some records at a time, so that memory stays bounded."""
 
-import itertools
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minibert.inference.base import InputError, Pipeline
-from minibert.text.corpus import numbered_lines
+from minibert.text.corpus import decoded_lines, numbered_lines, parse_record
 
 CHUNK = 512  # records that are sorted by length together; more would gain little
 
 STANDARD_INPUT = "-"
+READ_BYTES = 1 << 16  # of standard input at once, at most: what a pipe holds
 
 # The fields of a record for each task; the rest is passed on. A line of plain text is the field `text`.
 FIELDS = {
@@ -26,7 +25,7 @@ FIELDS = {
 
 
 class RecordError(ValueError):
-    """A line that no prediction can be made for; the message names file and line."""
+    """A record that no prediction can be made for; the message names file and line."""
 
 
 class Record(NamedTuple):
@@ -34,62 +33,80 @@ class Record(NamedTuple):
 
     place: str  # "FILE, line 7"
     fields: dict[str, Any]
+    is_blank: bool = False  # a line with nothing in it: its prediction is None
 
 
-def read_records(path: str, is_json: bool) -> Iterator[Record]:
-    """The records of a file (perhaps gzipped), or of standard input for "-"; blank lines are passed over.
+def read_records(path: str, is_json: bool) -> Iterator[list[Record]]:
+    """The records of a file (perhaps gzipped), or of standard input for "-", `CHUNK` at a time.
+
+    From standard input, as many as have come: nobody waits for the input of others.
 
     is_json: a JSON object in every line; else a line is a text.
-    Raises `RecordError` for a line that is no such thing, or a `ValueError` for a file that cannot be read.
+    Raises `CorpusError` for a line that is no such thing, after the records before it, or a file that cannot be read.
     """
-    for number, line in _standard_input() if path == STANDARD_INPUT else numbered_lines(Path(path)):
-        if line.strip():
-            place = f"{'standard input' if path == STANDARD_INPUT else path}, line {number}"
-            yield Record(place, _parse(place, line) if is_json else {"text": line.strip()})
+    name = "standard input" if path == STANDARD_INPUT else path
+    for lines in _standard_input(name) if path == STANDARD_INPUT else [numbered_lines(Path(path))]:
+        yield from chunks(_record(name, number, line.strip(), is_json) for number, line in lines)
 
 
-def _standard_input() -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise RecordError(f"standard input, line {number}: not UTF-8 ({error.reason}).") from error
+def _standard_input(name: str) -> Iterator[Iterator[tuple[int, str]]]:
+    """Numbered lines: those that have come, as soon as there is one."""
+    number, rest = 1, b""
+    while part := sys.stdin.buffer.read1(READ_BYTES):
+        *lines, rest = (rest + part).split(b"\n")
+        yield decoded_lines(name, lines, number)
+        number += len(lines)
+    if rest:
+        yield decoded_lines(name, [rest], number)
 
 
-def _parse(place: str, line: str) -> dict[str, Any]:
+def _record(name: str, number: int, line: str, is_json: bool) -> Record:
+    place = f"{name}, line {number}"
+    if not line:
+        return Record(place, {} if is_json else {"text": ""}, is_blank=True)
+    return Record(place, parse_record(name, number, line) if is_json else {"text": line})
+
+
+def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """At most `CHUNK` at a time; those before a line that cannot be read come before its error."""
+    chunk: list[Record] = []
     try:
-        fields = json.loads(line)
-    except ValueError as error:
-        raise RecordError(f"{place}: not JSON ({error}). Each line must be one JSON object.") from error
-    if not isinstance(fields, dict):
-        raise RecordError(f"{place}: expected a JSON object, found {type(fields).__name__}.")
-    return fields
+        for record in records:
+            chunk.append(record)
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
+    except ValueError:
+        yield chunk
+        raise
+    yield chunk
 
 
-def predict(pipeline: Pipeline, task: str, records: Iterable[Record], **options: Any) -> Iterator[dict[str, Any]]:
+def predict(pipeline: Pipeline, task: str, chunks: Iterable[list[Record]], **options: Any) -> Iterator[dict[str, Any]]:
     """For each record its fields and its `prediction`, in order, as soon as its chunk is done.
 
-    options: of the pipeline. Raises `RecordError` for a record that the pipeline cannot work on, after those before
-    its chunk have been given.
+    options: of the pipeline. Raises `RecordError` for a record that the pipeline cannot work on, after all before it
+    have been given.
     """
-    records = iter(records)
-    while chunk := list(itertools.islice(records, CHUNK)):
-        inputs = [_input(task, record) for record in chunk]
+    for chunk in chunks:
+        asked = [record for record in chunk if not record.is_blank]
         try:
-            predictions = pipeline(inputs, **options)
+            predictions = iter(pipeline([_input(task, index, record) for index, record in enumerate(asked)], **options))
         except InputError as error:
-            raise RecordError(f"{chunk[error.index].place}: {error}") from error
-        for record, prediction in zip(chunk, predictions, strict=True):
-            yield record.fields | {"prediction": prediction}
+            bad = asked[error.index]
+            yield from predict(pipeline, task, [chunk[: chunk.index(bad)]], **options)
+            raise RecordError(f"{bad.place}: {error}") from error
+        for record in chunk:
+            yield record.fields | {"prediction": None if record.is_blank else next(predictions)}
 
 
-def _input(task: str, record: Record) -> Any:
-    """What the pipeline of `task` takes."""
+def _input(task: str, index: int, record: Record) -> Any:
+    """What the pipeline of `task` takes. Raises `InputError` if it is not there."""
     first = FIELDS[task][0]
     missing = [name for name in FIELDS[task] if name not in record.fields and name != "text_pair"]
     if missing:
         found = ", ".join(map(repr, record.fields)) or "none"
-        raise RecordError(f"{record.place}: {task} needs the field {missing[0]!r}, found {found}.")
+        raise InputError(index, f"{task} needs the field {missing[0]!r}, found {found}")
     if FIELDS[task] == ("text",):
         return record.fields[first]
     return {name: record.fields[name] for name in FIELDS[task] if name in record.fields}

@@ -6,6 +6,8 @@ from torch import Tensor
 
 from minibert.inference.base import InputError, Pipeline
 
+_NOT_GIVEN: Any = object()
+
 
 class TextClassificationPipeline(Pipeline):
     """For `BertForSequenceClassification`."""
@@ -15,7 +17,7 @@ class TextClassificationPipeline(Pipeline):
         results = super().__call__(inputs, **options)
         return [results] if isinstance(inputs, str) and "top_k" not in options else results
 
-    def run(self, inputs: list[str | dict[str, str]], **options: int | None) -> list:
+    def run(self, inputs: list[str | dict[str, str]], top_k: int | None = _NOT_GIVEN) -> list:
         """For each text, or pair {"text": ..., "text_pair": ...}, its class {"label": ..., "score": ...}.
 
         top_k: given, the result is the list of so many classes, the best first; None: of all.
@@ -23,10 +25,11 @@ class TextClassificationPipeline(Pipeline):
         The score is a probability: a softmax over the classes, a sigmoid for each where several can hold (the
         config's `problem_type`); the score of a regression is the number itself.
         """
-        top_k = _check_top_k(**options)
+        if top_k not in (_NOT_GIVEN, None) and top_k < 1:
+            raise ValueError(f"top_k must be at least 1, or None for all classes, got {top_k}")
         encoded = self.encode([_as_text(index, item) for index, item in enumerate(inputs)])
         results = [self._describe(scores) for scores in self.batched(encoded, self._score)]
-        return [classes[:top_k] for classes in results] if "top_k" in options else [classes[0] for classes in results]
+        return [classes[0] if top_k is _NOT_GIVEN else classes[:top_k] for classes in results]
 
     def _score(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, C)"""
@@ -41,12 +44,6 @@ class TextClassificationPipeline(Pipeline):
     def _describe(self, scores: Tensor) -> list[dict]:
         order = scores.argsort(descending=True, stable=True).tolist()
         return [{"label": self.model.config.id2label[i], "score": scores[i].item()} for i in order]
-
-
-def _check_top_k(top_k: int | None = 1) -> int | None:
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be at least 1, or None for all classes, got {top_k}")
-    return top_k
 
 
 def _as_text(index: int, item: str | dict[str, str]) -> str | tuple[str, str]:

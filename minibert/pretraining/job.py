@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,18 +17,18 @@ from minibert.inference.fill_mask import FillMaskPipeline
 from minibert.precision import has_fast_bf16
 from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.pretraining.initialization import initialise_from_corpus
-from minibert.pretraining.preparation import load_tokenizer, prepare, say, say_pairs, say_vocabulary
+from minibert.pretraining.preparation import counted, load_tokenizer, prepare, say, say_pairs, say_vocabulary
 from minibert.pretraining.presets import PRESETS, Preset
 from minibert.tasks import BertForPreTraining
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
-from minibert.text.packed import PackedCorpus, vocabulary_hash
+from minibert.text.packed import PackedCorpus, vocabulary_hash, vocabulary_name
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.arguments import TrainingArguments
 from minibert.training.checkpointing import ResumeError, checkpoints
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE
 from minibert.training.plots import plot_losses
-from minibert.training.run_folder import only_run_in, refuse_used
+from minibert.training.run_folder import keep_settings, only_run_in, refuse_used
 from minibert.training.trainer import Trainer
 
 # At most about as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
@@ -67,8 +68,8 @@ class PretrainingOptions:
 def pretrain(options: PretrainingOptions) -> None:
     """Run the job, printing what happens; leaves a checkpoint, `metrics.jsonl` and `loss.png` in `output_dir`.
 
-    Raises `CorpusError` or `CheckpointError` for input that cannot be used, and `RunFolderError` for an `output_dir`
-    in which another run is, or was when this is a new one.
+    Raises `CorpusError` or `CheckpointError` for input that cannot be used, `RunFolderError` for an `output_dir` in
+    which another run is, or was when this is a new one, and `ResumeError` where another run would be gone on with.
     """
     if options.preset not in PRESETS:
         raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {options.preset!r}")
@@ -100,8 +101,7 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
             corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, Path(folder) / "corpus")
         else:
             corpus = PackedCorpus.open(options.data, tokenizer)
-            counts = f"{corpus.n_documents:,} documents, {corpus.n_sentences:,} sentences, {corpus.n_tokens:,} tokens"
-            say("corpus", f"{options.data}: {counts}")
+            say("corpus", f"{options.data}: {_counts(corpus)}")
         say_vocabulary(tokenizer, vocabulary)
         yield corpus, tokenizer
 
@@ -109,6 +109,7 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
 def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset) -> None:
     torch.manual_seed(options.seed)
     model = _model(tokenizer, options, preset)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     train, held_out = corpus.split(every=max(20, corpus.n_tokens // HELD_OUT_TOKENS))
     max_length = min(preset.max_length, model.config.max_position_embeddings)
     dataset = PretrainingDataset(
@@ -125,10 +126,11 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
         initialise_from_corpus(model, train)
 
     collator = PretrainingCollator(tokenizer.pad_token_id)
+    if not options.resume:
+        say("before", _describe(evaluate_pretraining(model, held_out_set, collator)))
+    keep_settings(options.output_dir, _settings(corpus, tokenizer, options), options.resume)
     if options.resume:
         say("resuming", f"from {checkpoints(options.output_dir)[-1]}")
-    else:
-        say("before", _describe(evaluate_pretraining(model, held_out_set, collator)))
     _train(model, tokenizer, dataset, collator, options, preset)
     say("after", _describe(evaluate_pretraining(model, held_out_set, collator)))
 
@@ -142,6 +144,18 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
         sentences = _hide_words(corpus, tokenizer, max_length, options.seed)
     for sentence in sentences:
         say("fill", f"{sentence}  →  {_guesses(model, tokenizer, sentence)}")
+
+
+def _counts(corpus: PackedCorpus) -> str:
+    sizes = {"document": corpus.n_documents, "sentence": corpus.n_sentences, "token": corpus.n_tokens}
+    return ", ".join(counted(size, noun) for noun, size in sizes.items())
+
+
+def _settings(corpus: PackedCorpus, tokenizer: BertTokenizer, options: PretrainingOptions) -> dict[str, Any]:
+    """What makes a run the same run: everything but how long it takes."""
+    chosen = ("model", "preset", "masking_rate", "whole_word_masking", "seed")
+    text = {"corpus": _counts(corpus), "vocabulary": vocabulary_name(tokenizer)}
+    return text | {name: getattr(options, name) for name in chosen}
 
 
 def _model(tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset) -> BertForPreTraining:

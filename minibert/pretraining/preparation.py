@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX, IS_NEXT
+from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES
 from minibert.text.dataset import PretrainingDataset
 from minibert.text.packed import PackedCorpus, check_replaceable
 from minibert.text.pairs import balance_warning, random_share
@@ -37,8 +38,11 @@ def prepare(
         documents = tqdm(source, desc="reading", unit=" documents", delay=2, leave=False)
         tokenizer = BertTokenizer.train(chain.from_iterable(documents), vocab_size)
     corpus = PackedCorpus.build(source, tokenizer, folder)
-    counts = f"{source.n_documents:,} documents, {source.n_sentences:,} sentences, {source.n_words:,} words"
-    say("corpus", f"{source.name}: {counts}")
+    sizes = {"document": source.n_documents, "sentence": source.n_sentences, "word": source.n_words}
+    say("corpus", f"{source.name}: {', '.join(counted(size, noun) for noun, size in sizes.items())}")
+    if source.n_cuts:
+        cut = f"cut after {PSEUDO_DOCUMENT_SENTENCES} sentences, {counted(source.n_cuts, 'time')}"
+        say("documents", f"{cut}, in files without blank lines; put one between documents")
     return corpus, tokenizer
 
 
@@ -57,6 +61,11 @@ def say_pairs(pairs: np.ndarray) -> None:
     say("pairs", f"{len(pairs):,} an epoch, {1 - random_share(pairs):.0%} next and the rest random")
     if warning := balance_warning(pairs):
         say("warning", warning)
+
+
+def counted(count: int, noun: str) -> str:
+    """The count with its noun, in the plural where it is one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def say(topic: str, text: str) -> None:

@@ -5,6 +5,7 @@ that order, so where a document ends and where a sentence ends both matter. Ever
 corpus of many gigabytes costs no more memory than its longest document.
 """
 
+import codecs
 import gzip
 import json
 import re
@@ -28,39 +29,41 @@ class CorpusError(ValueError):
     """A corpus that cannot be used as it is: the message names file and line, and says what to do."""
 
 
+class PseudoDocument(list):
+    """Sentences after which a file without blank lines was cut."""
+
+
 def read_documents(paths: Iterable[str | Path]) -> Iterator[list[str]]:
     """The documents of all `paths`, in order, each as its list of sentences.
 
     A path is a text file (UTF-8; any suffix), a `.jsonl` file with one document per line in the field `text`,
     either of them compressed (`.gz`), a folder of such files (searched recursively, in sorted order), or
     `hf://datasets/OWNER/NAME/path/of/file`, which is downloaded. In a text file a blank line ends a document,
-    as in google-research/bert; a file without blank lines is cut every `PSEUDO_DOCUMENT_SENTENCES` sentences.
+    as in google-research/bert; a longer file without blank lines is cut every `PSEUDO_DOCUMENT_SENTENCES` sentences
+    into instances of `PseudoDocument`.
 
     Raises `CorpusError`: at once for a path that does not exist or a folder without text files, and while
     reading for bytes that are not UTF-8, a broken line, or a file without a sentence.
     """
-    files = [file for path in paths for file in _find_files(str(path))]
+    files = [file for path in paths for file in find_files(str(path), CORPUS_SUFFIXES)]
     return (document for file in files for document in _read_file(file))
 
 
-def _find_files(path: str) -> list[Path]:
+def find_files(path: str, suffixes: tuple[str, ...]) -> list[Path]:
+    """The file at `path`, or those in the folder there whose names end so, sorted; `CorpusError` if there is none."""
     if path.startswith(HUB_PREFIX):
         return [_download(path)]
     if Path(path).is_file():
         return [Path(path)]
     if not Path(path).is_dir():
         raise CorpusError(f"{path}: no such file or folder. Give the path of a text file, or of a folder of them.")
-    found = sorted(file for file in Path(path).rglob("*") if file.is_file() and _is_corpus_file(file))
+    found = sorted(file for file in Path(path).rglob("*") if file.is_file() and file.name.lower().endswith(suffixes))
     if not found:
         raise CorpusError(
-            f"{path}: the folder holds no file that ends in {', '.join(CORPUS_SUFFIXES)}. Rename your text "
-            "files, or name them one by one: a named file may have any suffix."
+            f"{path}: the folder holds no file that ends in {', '.join(suffixes)}. Rename your files, or name them "
+            "one by one: a named file may have any suffix."
         )
     return found
-
-
-def _is_corpus_file(file: Path) -> bool:
-    return file.name.lower().endswith(CORPUS_SUFFIXES)
 
 
 def _download(address: str) -> Path:
@@ -91,7 +94,8 @@ def _read_file(file: Path) -> Iterator[list[str]]:
 
 
 def _read_text(file: Path) -> Iterator[list[str]]:
-    longest = LONGEST_DOCUMENT_SENTENCES if _has_separators(file) else PSEUDO_DOCUMENT_SENTENCES
+    has_separators = _has_separators(file)
+    longest = LONGEST_DOCUMENT_SENTENCES if has_separators else PSEUDO_DOCUMENT_SENTENCES
     document: list[str] = []
     for _, line in numbered_lines(file):
         if not line.strip() and document:
@@ -100,7 +104,7 @@ def _read_text(file: Path) -> Iterator[list[str]]:
         for sentence in split_sentences(line):
             document.append(sentence)
             if len(document) == longest:
-                yield document
+                yield document if has_separators else PseudoDocument(document)
                 document = []
     if document:
         yield document
@@ -139,39 +143,49 @@ def _text_field(file: Path, number: int, line: str) -> str:
     return text
 
 
-def parse_record(file: Path, number: int, line: str) -> dict:
+def parse_record(file: Path | str, number: int, line: str) -> dict:
     """The JSON object in a line of a `.jsonl` file; `CorpusError` if it holds something else."""
     try:
-        record = json.loads(line)
+        record = json.loads(line.rstrip("\r\n"))
     except ValueError as error:
-        raise CorpusError(f"{file}, line {number}: not JSON ({error}). Each line must be one JSON object.") from error
+        # The library counts lines of its own; in this one there is nothing to count.
+        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        raise CorpusError(f"{file}, line {number}: not JSON ({reason}). Each line must be one JSON object.") from error
     if not isinstance(record, dict):
         raise CorpusError(f"{file}, line {number}: expected a JSON object, found {type(record).__name__}.")
     return record
 
 
 def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers from 1, and the lines of a text file, which may be gzipped; `CorpusError` if it cannot be read.
+    """Line numbers from 1, and the lines of a text file, which may be gzipped; `CorpusError` if it cannot be read."""
+    opener = gzip.open if file.name.lower().endswith(".gz") else open
+    place = f"{file}"
+    try:
+        with opener(file, "rb") as stream:
+            for number, line in decoded_lines(file, stream):
+                place = f"{file}, after line {number}"
+                yield number, line
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CorpusError(f"{place}: broken gzip data ({error}). Compress or copy the file again.") from error
+    except OSError as error:
+        raise CorpusError(f"{place}: cannot be read ({error.strerror or error}).") from error
+
+
+def decoded_lines(file: Path | str, lines: Iterable[bytes], first: int = 1) -> Iterator[tuple[int, str]]:
+    """Line numbers, from `first`, and the text of each line; `CorpusError` if it is not UTF-8.
 
     Each line is decoded on its own so that an error can name it.
     """
-    opener = gzip.open if file.name.lower().endswith(".gz") else open
-    number = 0
-    try:
-        with opener(file, "rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{file}, line {number}: not UTF-8 (byte 0x{error.object[error.start]:02x} at column "
-            f"{error.start + 1}). Save it as UTF-8 first, for example: iconv -f latin1 -t utf-8 OLD > NEW"
-        ) from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise CorpusError(
-            f"{file}, after line {number}: broken gzip data ({error}). Compress or copy the file again."
-        ) from error
-    except OSError as error:
-        raise CorpusError(f"{file}, after line {number}: cannot be read ({error}).") from error
+    for number, line in enumerate(lines, start=first):
+        try:
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            is_utf16 = number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            raise CorpusError(
+                f"{file}, line {number}: not UTF-8 (byte 0x{error.object[error.start]:02x} at column "
+                f"{error.start + 1}). Save it as UTF-8 first, for example: "
+                f"iconv -f {'utf-16' if is_utf16 else 'latin1'} -t utf-8 OLD > NEW"
+            ) from error
 
 
 # --- sentences ------------------------------------------------------------------------------------------

@@ -148,6 +148,11 @@ def vocabulary_hash(tokenizer: BertTokenizer) -> str:
     return digest.hexdigest()
 
 
+def vocabulary_name(tokenizer: BertTokenizer) -> str:
+    """The size of the vocabulary, and the beginning of its hash: enough for a person to tell it from another."""
+    return f"{len(tokenizer):,} word pieces (sha256 {vocabulary_hash(tokenizer)[:12]}...)"
+
+
 # --- writing ------------------------------------------------------------------------------------------
 
 

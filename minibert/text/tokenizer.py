@@ -22,7 +22,7 @@ SPACED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 class BertTokenizer:
     """WordPiece tokenizer.
 
-    vocab: a `vocab.txt`, a `tokenizer.json`, or a dict from token to id.
+    vocab: a `vocab.txt`, a `tokenizer.json`, or a dict from token to id; `vocab_file` is its older name.
     do_lower_case, strip_accents, tokenize_chinese_chars: None means as the `tokenizer.json` says; for a bare
         vocabulary: lowercase, strip accents if lowercasing, split Chinese characters.
     added_tokens: more tokens that are found whole in a text; new ones get the next free ids.
@@ -44,9 +44,10 @@ class BertTokenizer:
 
     def __init__(
         self,
-        vocab: str | Path | Mapping[str, int],
+        vocab: str | Path | Mapping[str, int] | None = None,
         do_lower_case: bool | None = None,
         *,
+        vocab_file: str | Path | None = None,
         strip_accents: bool | None = None,
         tokenize_chinese_chars: bool | None = None,
         added_tokens: Sequence[str | AddedToken] = (),
@@ -61,7 +62,7 @@ class BertTokenizer:
         tokens = SPECIAL_TOKENS | special_tokens
         names = {name: str(token) for name, token in tokens.items()}
         self.backend_tokenizer = open_backend(
-            vocab,
+            vocab if vocab_file is None else vocab_file,
             names,
             lowercase=do_lower_case,
             strip_accents=strip_accents,

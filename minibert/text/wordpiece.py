@@ -38,19 +38,24 @@ CASED_SHARE = 0.1
 
 
 def open_backend(
-    vocab: str | Path | Mapping[str, int], special_tokens: Mapping[str, str], **normalization: bool | None
+    vocab: str | Path | Mapping[str, int] | None, special_tokens: Mapping[str, str], **normalization: bool | None
 ) -> Tokenizer:
     """The pipeline of a `vocab.txt`, of a `tokenizer.json`, or around a dict from token to id.
 
     special_tokens: the tokens' names, under the keys of `SPECIAL_TOKENS`.
     normalization: arguments of `BertNormalizer`; None leaves what the `tokenizer.json` says, or the default. Warns when
         a `vocab.txt` is taken for uncased, and does not look like it.
-    Raises `CheckpointError` for a broken file, or a vocabulary without one of the special tokens.
+    Raises `CheckpointError` for a file that is missing or broken, or lacks one of the special tokens.
     """
     given = {option: value for option, value in normalization.items() if value is not None}
     if isinstance(vocab, Mapping):
         check_special_tokens(vocab, special_tokens, "vocab")
         backend = build_backend(vocab, special_tokens, given)
+    elif vocab is None or not Path(vocab).is_file():
+        raise CheckpointError(
+            f"{vocab}: expected the file of a vocabulary, vocab.txt or tokenizer.json, found no such file;"
+            " a checkpoint's folder or name is opened with BertTokenizer.from_pretrained"
+        )
     elif Path(vocab).suffix == ".json":
         backend = read_backend(Path(vocab))
         check_special_tokens(backend.get_vocab(), special_tokens, str(vocab))

@@ -16,6 +16,8 @@ from minibert.checkpoint.files import write_text
 
 STATE_FILE = "training_state.pt"
 
+HOW_TO_GO_ON = "--resume (in Python: resume_from_checkpoint=True)"
+
 # Holds a number: 1 in the first checkpoint that was written into a folder, 2 in the second, and so on. The time of a
 # file would not do: a copy does not keep it, and the system's clock may be set back.
 ORDER_FILE = "order.txt"
@@ -58,7 +60,7 @@ def save_checkpoint(folder: Path, model: nn.Module, extras: list[Any], state: di
         reason = error.__context__ if isinstance(error.__context__, OSError) else error
         raise OSError(
             f"{folder}: this checkpoint could not be written ({reason}); make room for it, then go on from the one"
-            " before with resume_from_checkpoint=True"
+            f" before with {HOW_TO_GO_ON}"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -18,10 +18,11 @@ def plot_losses(metrics_path: Path, picture_path: Path, title: str) -> None:
     figure = Figure(figsize=(4.5 * len(names), 3.4), layout="constrained")
     minutes = [row["seconds"] / 60 for row in rows]
     for axes, name, style in zip(figure.subplots(1, len(names), squeeze=False)[0], names, _STYLES, strict=False):
-        axes.plot(minutes, [row[name] for row in rows], alpha=0.25, **style)
+        axes.plot(minutes, [row[name] for row in rows], label="as logged", alpha=0.25, **style)
         axes.plot(minutes, _smooth([row[name] for row in rows]), label="smoothed", **style)
         axes.set(xlabel="minutes", ylabel=name.replace("_", " ").replace("mlm", "MLM").replace("nsp", "NSP"))
         axes.grid(alpha=0.3)
+        axes.legend()
     figure.suptitle(title)
     with written_whole(picture_path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
@@ -46,7 +47,7 @@ def plot_runs(logs: dict[str, Path], picture_path: Path, metric: str) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
-    panels = figure.subplots(1, 2)
+    panels = figure.subplots(1, 2, sharex=True)
     for (name, path), color in zip(logs.items(), _shades(len(logs)), strict=True):
         rows = read_metrics(path)
         losses = [(row["step"], row["loss"]) for row in rows if "loss" in row]

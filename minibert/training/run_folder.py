@@ -1,14 +1,19 @@
-"""The folder of a run: one run at a time writes into it, and a new run begins in a folder of its own."""
+"""The folder of a run: one run at a time writes into it, and only the run that began there goes on there."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from minibert.training.checkpointing import checkpoints
+from minibert.checkpoint.files import read_json, write_text
+from minibert.training.checkpointing import ResumeError, checkpoints
+from minibert.training.distributed import Processes
 
 LOCK_FILE = ".lock"
+SETTINGS_FILE = "settings.json"
 
 
 class RunFolderError(ValueError):
@@ -59,3 +64,24 @@ def refuse_used(output_dir: Path) -> None:
             f"{output_dir}: an earlier run left {found[-1].name} there; go on with it (--resume), choose another"
             " folder for a new run, or remove this one"
         )
+
+
+def keep_settings(output_dir: Path, settings: dict[str, Any], resume: bool) -> None:
+    """Write down in `output_dir` what a run begins with; when it goes on, compare that with what it has now.
+
+    Args:
+        settings: names and values, as JSON has them: all that must stay the same for it to be the same run.
+
+    Raises: `ResumeError` naming every setting that differs.
+    """
+    path = output_dir / SETTINGS_FILE
+    if resume and path.is_file():
+        begun = read_json(path)
+        other = [f"{name} was {begun.get(name)}, is {now}" for name, now in settings.items() if begun.get(name) != now]
+        if other:
+            raise ResumeError(
+                f"--resume: {output_dir} holds another run: {'; '.join(other)}. Give the options that it began with,"
+                " or choose another folder for a new run"
+            )
+    elif Processes.join().is_first:
+        write_text(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")

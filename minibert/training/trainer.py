@@ -14,6 +14,7 @@ from minibert.training.arguments import TrainingArguments
 from minibert.training.batches import Batch, MicroBatch, StepBatches
 from minibert.training.best import Best
 from minibert.training.checkpointing import (
+    HOW_TO_GO_ON,
     ResumeError,
     load_checkpoint,
     load_last_checkpoint,
@@ -192,7 +193,7 @@ class Trainer:
         if _is_time(args.save_strategy, args.save_steps, clock.step, epoch_ends) or at_end or interrupted:
             folder = self._save(metrics)
         if interrupted:
-            raise KeyboardInterrupt(f"saved {folder}; go on with resume_from_checkpoint=True (a script: --resume)")
+            raise KeyboardInterrupt(f"saved {folder}; go on with {HOW_TO_GO_ON}")
 
     def evaluate(self, eval_dataset: Dataset | None = None) -> dict[str, float]:
         """The mean loss, and what `compute_metrics` makes of the predictions; all names begin with "eval_"."""
