@@ -222,8 +222,8 @@ bar = figure.colorbar(image, ax=axes, label="attention weight")
 
 # %% [markdown]
 # Read a row from left to right: where does this token look? In this model the first head looks mostly to the left
-# neighbour and the second one to the right: our pretraining starts them so. Where that is of no use, the second rests
-# on `[CLS]`. What they look at is one thing, what the model does with it another; that is the last notebook's topic.
+# neighbour and the second one to the right: our pretraining starts them so. What they look at is one thing, what the
+# model does with it another; that is the last notebook's topic.
 #
 # Merging is the way back: transpose first, then put the heads of a token side by side. And because every head meets
 # only its own columns of $W^O$, the projection of the merged heads is the sum of what the heads add, plus the bias:

@@ -221,7 +221,7 @@ with torch.no_grad():
 
 # %%
 mean = {way: sum(runs) / len(runs) for way, runs in scores.items()}
-assert mean["full"] > mean["frozen"] > mean["fresh"] + 0.1
+assert min(mean["frozen"], mean["full"]) > mean["fresh"] + 0.2
 figure, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
 bars = ax.barh(list(mean), list(mean.values()), color="lightgrey")
 for number, runs in enumerate(scores.values()):
@@ -232,8 +232,9 @@ ax.invert_yaxis()
 
 # %% [markdown]
 # All three learn the examples by heart. The fresh one has learnt eight nouns, and knows nothing of any other: a coin.
-# The frozen one can use what the encoder happens to say at `[CLS]`, and the full one may change what it says. That is
-# what pretraining bought: the way from the words that have a label to those that have none.
+# The frozen one can use what the encoder happens to say at `[CLS]`, and the full one may change what it says: with so few
+# examples, that is no gain here. What pretraining bought is the way from the words that have a label to those that have
+# none.
 #
 # ### What has changed inside
 #
