@@ -232,9 +232,9 @@ ax.invert_yaxis()
 
 # %% [markdown]
 # All three learn the examples by heart. The fresh one has learnt eight nouns, and knows nothing of any other: a coin.
-# The frozen one can use what the encoder happens to say at `[CLS]`, and the full one may change what it says: with so few
-# examples, that is no gain here. What pretraining bought is the way from the words that have a label to those that have
-# none.
+# The frozen one can use what the encoder happens to say at `[CLS]`, and the full one may change what it says: with so
+# few examples, that is no gain here. What pretraining bought is the way from the words that have a label to those that
+# have none.
 #
 # ### What has changed inside
 #

@@ -223,9 +223,9 @@ ax.set_title("layer.head: looking is not mattering")
 ax.grid(alpha=0.3)
 
 # %% [markdown]
-# Some heads help, some *hurt* this answer, and how much a head looks at the telling word does not say how much it helps:
-# in the first layer, head 0 looks at *for*, not at *opened*, and is needed as much as head 2, which looks at nearly
-# nothing else.
+# Some heads help, some *hurt* this answer, and how much a head looks at the telling word does not say how much it
+# helps: in the first layer, head 0 looks at *for*, not at *opened*, and is needed as much as head 2, which looks at
+# nearly nothing else.
 #
 # ## Doubt 3: does the word matter, or the look?
 #
