@@ -115,6 +115,8 @@ for row, length in zip(many, lengths, strict=True):
     for number, weights in enumerate(row[..., :length, :length].flatten(0, 1)):
         near = [weights.diagonal(offset).mean() for offset in (-2, -1, 0, 1, 2)]
         table[number] += np.array([*near, weights[:, 0].mean(), weights[:, -1].mean()]) / len(lengths)
+favourites = [kinds[column] for column in table.argmax(axis=1)]
+assert favourites == ["1 left", "1 right", "2 left", "2 right"] + ["itself"] * H
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
@@ -175,6 +177,7 @@ bar = figure.colorbar(image, ax=axes, label="share")
 for number in range(H):
     by_weight, by_length = maps[1, number, hidden].argmax(), taken[number].argmax()
     print(f"head {number}: looks most at {tokens[by_weight]}, takes most from {tokens[by_length]}")
+    assert by_weight == by_length
 
 # %% [markdown]
 # In this model the two pictures are much alike: no head takes most from another token than the one it looks at most. In
@@ -210,7 +213,10 @@ for layer in range(L):
 
 # %%
 torch.testing.assert_close(model(**inputs).prediction_logits, outputs.prediction_logits)  # all hooks are gone
-assert looks[0] < 0.05 and effect[0] < -0.3  # the first head does not look at "opened", and matters much
+assert tokens[maps[0, 0, hidden].argmax()] == "for"
+assert looks[0] < 0.05 and effect[0] < -0.3  # does not look at "opened", and matters much
+assert looks[2] > 0.7 and abs(effect[2] - effect[0]) < 0.1  # looks at it, and matters as much
+assert max(effect) > 0  # hurts
 
 # %%
 figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")

@@ -10,7 +10,7 @@ class Preset:
 
     config: dict[str, Any]  # fields of BertConfig
     max_length: int = 128
-    masking_rate: float = 0.3
+    masking_rate: float = 0.3  # the paper's is 0.15
     batch_size: int = 16
     arguments: dict[str, Any] = field(default_factory=dict)  # fields of TrainingArguments
 
