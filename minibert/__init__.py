@@ -1,9 +1,9 @@
 """minibert: BERT written by hand in pure PyTorch."""
 
-from minibert.config import BertConfig
 from minibert.inference.pipelines import pipeline
-from minibert.model import BertModel
-from minibert.tasks import (
+from minibert.model.bert import BertModel
+from minibert.model.config import BertConfig
+from minibert.model.tasks import (
     BertForMaskedLM,
     BertForMultipleChoice,
     BertForNextSentencePrediction,

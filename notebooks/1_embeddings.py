@@ -197,7 +197,7 @@ ours.load_state_dict(embeddings.state_dict())
 theirs = embeddings(token_ids, segment_ids, torch.arange(T))
 assert torch.equal(ours(token_ids, segment_ids), theirs)
 torch.testing.assert_close(x, theirs)
-print("equal to minibert.embeddings.Embeddings")
+print("equal to minibert.model.embeddings.Embeddings")
 
 # %% [markdown]
 # And `minibert`'s equals that of `transformers`, which most of the world uses. This cell needs `transformers` (it comes

@@ -38,9 +38,9 @@ import torch
 from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
-from minibert.attention import fused_attention, merge_heads, scaled_dot_product_attention
 from minibert.checkpoint.hub import local_folder
-from minibert.layout import BatchLayout
+from minibert.model.attention import fused_attention, merge_heads, scaled_dot_product_attention
+from minibert.model.packing import Packing
 
 tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
 model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
@@ -257,12 +257,12 @@ class OurSelfAttention(nn.Module):
 # %%
 ours = OurSelfAttention(D, H)
 ours.load_state_dict(attention.state_dict())
-layout = BatchLayout.from_mask(None, batch_size=1, seq_len=T)
+layout = Packing.from_mask(None, batch_size=1, seq_len=T)
 theirs, their_weights = attention(x, layout, output_attentions=True)
 torch.testing.assert_close(ours(x), theirs)
 torch.testing.assert_close(output, theirs)
 torch.testing.assert_close(all_weights, their_weights[0])
-print("equal to minibert.attention.MultiHeadSelfAttention")
+print("equal to minibert.model.attention.MultiHeadSelfAttention")
 fused, _ = fused_attention(query[None], key[None], value[None])
 torch.testing.assert_close(fused[0], contexts)
 
@@ -302,11 +302,11 @@ print("hiding keys is the same as not having them")
 
 # %% [markdown]
 # Attention is the only part of BERT that needs to know which tokens belong together. So the package keeps a batch
-# as one list of real tokens without any padding, and a `BatchLayout` that says where each text begins:
+# as one list of real tokens without any padding, and a `Packing` that says where each text begins:
 
 # %%
 mask = torch.tensor([[1] * T, [1] * 5 + [0] * (T - 5)])  # two texts, of nine tokens and of five
-layout = BatchLayout.from_mask(mask, *mask.shape)
+layout = Packing.from_mask(mask, *mask.shape)
 flat = layout.flatten(torch.stack([x, x]))  # (14, D): 18 places, 14 tokens
 together = layout.unflatten(attention(flat, layout)[0])  # (2, T, D)
 torch.testing.assert_close(together[0], ours(x))

@@ -39,9 +39,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
-from minibert.attention import MultiHeadSelfAttention
 from minibert.checkpoint.hub import local_folder
-from minibert.layout import BatchLayout
+from minibert.model.attention import MultiHeadSelfAttention
+from minibert.model.packing import Packing
 
 # %%
 tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
@@ -51,7 +51,7 @@ token_ids = torch.tensor(tokenizer.convert_tokens_to_ids(tokens))  # (T,)
 T, hidden_token = len(tokens), tokens.index("[MASK]")
 x = model.bert.embeddings(token_ids, torch.zeros_like(token_ids), torch.arange(T))  # (T, D), as in notebook 1
 layer = model.bert.encoder.layer[0]
-layout = BatchLayout.from_mask(None, batch_size=1, seq_len=T)
+layout = Packing.from_mask(None, batch_size=1, seq_len=T)
 attended, _ = layer.attention(x, layout)  # (T, D), as in notebook 2
 print(*(f"{number:.2f}" for number in x[hidden_token, :10]), "... : the vector of [MASK] at the start")
 
@@ -147,7 +147,7 @@ class OurLayer(nn.Module):
         self.feed_forward = nn.ModuleDict({"up": nn.Linear(hidden, inner), "down": nn.Linear(inner, hidden)})
         self.attention_norm, self.feed_forward_norm = (nn.LayerNorm(hidden, eps=1e-12) for _ in "yz")
 
-    def forward(self, x: Tensor, layout: BatchLayout) -> Tensor:
+    def forward(self, x: Tensor, layout: Packing) -> Tensor:
         y = self.attention_norm(x + self.attention(x, layout)[0])
         return self.feed_forward_norm(y + self.feed_forward.down(gelu(self.feed_forward.up(y))))
 
@@ -158,7 +158,7 @@ ours.load_state_dict(layer.state_dict())
 theirs, _ = layer(x, layout)
 torch.testing.assert_close(ours(x, layout), theirs)
 torch.testing.assert_close(z, theirs)
-print("equal to minibert.encoder.EncoderLayer")
+print("equal to minibert.model.encoder.EncoderLayer")
 
 # %%
 if importlib.util.find_spec("transformers") is None:

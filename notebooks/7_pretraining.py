@@ -38,7 +38,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
 from minibert.checkpoint.hub import local_folder
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
-from minibert.losses import mlm_loss, nsp_loss
+from minibert.model.losses import mlm_loss, nsp_loss
 
 # %%
 from minibert.pretraining.initialization import look_at_neighbours

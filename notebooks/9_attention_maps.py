@@ -34,7 +34,7 @@ from torch import Tensor
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.hub import local_folder
-from minibert.layout import BatchLayout
+from minibert.model.packing import Packing
 
 # %%
 tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
@@ -155,12 +155,12 @@ def contributions(layer: int) -> Tensor:
 
 
 # %%
-layout = BatchLayout.from_mask(None, batch_size=1, seq_len=T)
+layout = Packing.from_mask(None, batch_size=1, seq_len=T)
 for layer in range(L):
     attention = model.bert.encoder.layer[layer].attention
     whole = contributions(layer).sum(dim=(0, 2)) + attention.output.bias  # over heads and tokens
     torch.testing.assert_close(whole, attention(outputs.hidden_states[layer][0], layout)[0])
-print("the parts add up to what minibert.attention.MultiHeadSelfAttention gives")
+print("the parts add up to what minibert.model.attention.MultiHeadSelfAttention gives")
 
 # %%
 hidden = tokens.index("[MASK]")

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 from minibert.checkpoint.files import write_text
-from minibert.cli import run
+from minibert.commands.run import run
 
 FOLDER = Path(__file__).parent
 

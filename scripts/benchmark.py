@@ -3,7 +3,7 @@
 import argparse
 import importlib.util
 
-from minibert.cli import run
+from minibert.commands.run import run
 
 COMPETITORS = ("transformers", "accelerate", "sentence_transformers", "onnx", "onnxscript", "onnxruntime")
 

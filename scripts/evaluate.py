@@ -12,13 +12,14 @@ from pathlib import Path
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.files import CheckpointError
-from minibert.cli import run
+from minibert.commands.run import run
 from minibert.inference.minimal_pairs import MinimalPair, minimal_pair_accuracy, read_minimal_pairs
 from minibert.inference.pseudo_likelihood import pseudo_perplexity
 from minibert.pretraining.evaluation import evaluate_pretraining, spread_sentences
 from minibert.pretraining.job import PretrainingOptions
-from minibert.pretraining.preparation import counted, prepare, say
+from minibert.pretraining.preparation import prepare
 from minibert.pretraining.presets import Preset
+from minibert.report import counted, say
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus
 

@@ -14,14 +14,14 @@ from torch import Tensor
 
 import minibert
 from minibert.checkpoint.files import CheckpointError, write_text
-from minibert.cli import run
+from minibert.commands.run import run
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.job import TASKS
 from minibert.inference.export import INPUTS, OnnxModel, agreement, check_libraries, export_onnx, quantize_int8
 from minibert.inference.export_example import example_program
 from minibert.inference.loading import load_tokenizer_for, quiet_loading, saved_as
-from minibert.pretrained import BertPreTrainedModel
-from minibert.pretraining.preparation import say
+from minibert.model.pretrained import BertPreTrainedModel
+from minibert.report import say
 from minibert.text.stdlib_docs import python_documentation
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.collation import DataCollatorWithPadding

@@ -3,7 +3,7 @@
 import argparse
 
 from minibert import pipeline
-from minibert.cli import run
+from minibert.commands.run import run
 
 
 def main() -> None:

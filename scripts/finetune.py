@@ -7,7 +7,7 @@ have a word and its tag in every line, as in CoNLL's; for questions they are SQu
 import argparse
 from pathlib import Path
 
-from minibert.cli import run
+from minibert.commands.run import run
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.job import TASKS, FinetuningOptions, finetune
 from minibert.finetuning.runs import Plan

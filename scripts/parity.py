@@ -18,7 +18,7 @@ import minibert
 from minibert.checkpoint.files import CheckpointError, read_tensors
 from minibert.checkpoint.hub import local_folder, resolve_files, resolve_weights
 from minibert.checkpoint.key_map import from_reference
-from minibert.cli import run
+from minibert.commands.run import run
 from minibert.inference.parity import Comparison, compare_modules, plant_fault
 from minibert.text.tokenizer import BertTokenizer
 

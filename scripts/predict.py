@@ -16,11 +16,11 @@ from typing import Any
 from tqdm import tqdm
 
 from minibert import pipeline
-from minibert.cli import run
+from minibert.commands.run import run
 from minibert.inference.pipelines import TASKS
 from minibert.inference.records import FIELDS, STANDARD_INPUT, predict, read_records
 from minibert.inference.token_classification import STRATEGIES
-from minibert.precision import PRECISIONS
+from minibert.model.precision import PRECISIONS
 
 # Which tasks take which option, and what the pipeline calls it.
 OPTIONS = {

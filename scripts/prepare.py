@@ -2,9 +2,10 @@
 
 import argparse
 
-from minibert.cli import run
-from minibert.pretraining.preparation import load_tokenizer, prepare, say, say_pairs, say_vocabulary, show_examples
+from minibert.commands.run import run
+from minibert.pretraining.preparation import load_tokenizer, prepare, say_pairs, say_vocabulary, show_examples
 from minibert.pretraining.presets import Preset
+from minibert.report import say
 from minibert.text.dataset import PretrainingDataset
 
 

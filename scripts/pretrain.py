@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from minibert.cli import run
+from minibert.commands.run import run
 from minibert.pretraining.job import PretrainingOptions, pretrain
 from minibert.pretraining.presets import PRESETS
 

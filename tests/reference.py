@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import minibert
 from minibert.checkpoint.key_map import to_reference
-from minibert.layout import BatchLayout
+from minibert.model.packing import Packing
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -147,12 +147,12 @@ def _use_attention_of_reference(name: str, model: transformers.PreTrainedModel) 
 def rectangular(on: bool = True) -> Iterator[None]:
     """Inside, our models keep padding in the batch and mask its keys, as they do while they are traced."""
 
-    def rectangle(mask: Tensor | None, batch_size: int, seq_len: int) -> BatchLayout:
-        return BatchLayout(batch_size, seq_len, [(batch_size, seq_len)], key_mask=None if mask is None else mask != 0)
+    def rectangle(mask: Tensor | None, batch_size: int, seq_len: int) -> Packing:
+        return Packing(batch_size, seq_len, [(batch_size, seq_len)], key_mask=None if mask is None else mask != 0)
 
     with pytest.MonkeyPatch.context() as patch:
         if on:
-            patch.setattr(BatchLayout, "from_mask", rectangle)
+            patch.setattr(Packing, "from_mask", rectangle)
         yield
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from minibert.cli import run
+from minibert.commands.run import run
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import ATTENTIONS, MASKS, ODD_CONFIGS, assert_near, assert_same, mask_of, model_pair, use_attention
 
-from minibert.attention import MultiHeadSelfAttention, fused_attention, scaled_dot_product_attention
-from minibert.config import BertConfig
-from minibert.layout import BatchLayout
+from minibert.model.attention import MultiHeadSelfAttention, fused_attention, scaled_dot_product_attention
+from minibert.model.config import BertConfig
+from minibert.model.packing import Packing
 
 FORMS = {"eager": scaled_dot_product_attention, "sdpa": fused_attention}
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -94,7 +94,7 @@ def reference_layer(name: str, dtype=torch.float32, **changes):
 def test_self_attention_is_the_reference_s(name, changes):
     theirs, ours = reference_layer(name, **changes)
     x = torch.randn(4, 11, ours.config.hidden_size)
-    found, _ = ours(x.flatten(0, 1), BatchLayout.from_mask(None, 4, 11))
+    found, _ = ours(x.flatten(0, 1), Packing.from_mask(None, 4, 11))
     assert_same(found.view_as(x), theirs(x))
 
 
@@ -106,7 +106,7 @@ def test_self_attention_on_padded_input(name, mask_name, dtype):
     theirs, ours = reference_layer(name, dtype)
     mask = mask_of(mask_name)
     x = torch.randn(4, 11, ours.config.hidden_size, dtype=dtype)
-    layout = BatchLayout.from_mask(mask, 4, 11)
+    layout = Packing.from_mask(mask, 4, 11)
     found, _ = ours(layout.flatten(x), layout)
     # Added to the scores, the lowest number hides a key from the reference.
     bias = torch.zeros(4, 1, 1, 11, dtype=dtype).masked_fill(mask[:, None, None] == 0, torch.finfo(dtype).min)
@@ -117,7 +117,7 @@ def test_asking_for_weights_uses_the_explicit_form_for_that_call():
     config = BertConfig(hidden_size=12, num_attention_heads=3, attn_implementation="sdpa")
     attention = MultiHeadSelfAttention(config).eval()
     mask = mask_of("gaps")[:, :5]
-    layout, x = BatchLayout.from_mask(mask, 4, 5), torch.randn(int(mask.sum()), 12)
+    layout, x = Packing.from_mask(mask, 4, 5), torch.randn(int(mask.sum()), 12)
     fused, nothing = attention(x, layout)
     explicit, weights = attention(x, layout, output_attentions=True)
     assert nothing is None and weights.shape == (4, 3, 5, 5)
@@ -130,8 +130,8 @@ def test_asking_for_weights_uses_the_explicit_form_for_that_call():
 def test_the_form_is_read_at_every_call(monkeypatch):
     config = BertConfig(hidden_size=12, num_attention_heads=3, attn_implementation="eager")
     attention = MultiHeadSelfAttention(config)
-    monkeypatch.setattr("minibert.attention.fused_attention", lambda *_: pytest.fail("the fused form was called"))
-    layout, x = BatchLayout.from_mask(None, 1, 5), torch.randn(5, 12)
+    monkeypatch.setattr("minibert.model.attention.fused_attention", lambda *_: pytest.fail("the fused form was called"))
+    layout, x = Packing.from_mask(None, 1, 5), torch.randn(5, 12)
     attention(x, layout)
     config.attn_implementation = "sdpa"
     with pytest.raises(pytest.fail.Exception):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from reference import ODD_CONFIGS, assert_same, batch_of, model_pair
 
-from minibert.config import BertConfig
-from minibert.embeddings import Embeddings
+from minibert.model.config import BertConfig
+from minibert.model.embeddings import Embeddings
 
 SMALL = BertConfig(vocab_size=9, hidden_size=8, num_attention_heads=2, max_position_embeddings=5, pad_token_id=3)
 

@@ -16,11 +16,11 @@ from reference import (
 )
 from transformers.activations import ACT2FN
 
-from minibert.config import ACTIVATIONS, BertConfig
-from minibert.encoder import ACTIVATION_FUNCTIONS, Encoder, EncoderLayer, FeedForward
-from minibert.layout import BatchLayout
+from minibert.model.config import ACTIVATIONS, BertConfig
+from minibert.model.encoder import ACTIVATION_FUNCTIONS, Encoder, EncoderLayer, FeedForward
+from minibert.model.packing import Packing
 
-FULL = BatchLayout.from_mask(None, 4, 11)
+FULL = Packing.from_mask(None, 4, 11)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -58,12 +58,12 @@ def test_a_row_without_padding_is_that_row_alone(mask_name):
         BertConfig(hidden_size=12, num_attention_heads=3, intermediate_size=20, num_hidden_layers=2)
     ).eval()
     mask, x = mask_of(mask_name), torch.randn(4, 11, 12)
-    layout = BatchLayout.from_mask(mask, 4, 11)
+    layout = Packing.from_mask(mask, 4, 11)
     together = layout.unflatten(encoder(layout.flatten(x), layout)[0])
     for b in range(4):
         alone = x[b][mask[b] != 0]
         if len(alone):
-            assert_near(together[b][mask[b] != 0], encoder(alone, BatchLayout.from_mask(None, 1, len(alone)))[0], 1e-5)
+            assert_near(together[b][mask[b] != 0], encoder(alone, Packing.from_mask(None, 1, len(alone)))[0], 1e-5)
     assert torch.equal(together[mask == 0], torch.zeros(int((mask == 0).sum()), 12))
 
 
@@ -80,7 +80,7 @@ def test_in_bfloat16_ragged_batches_have_a_round_number_of_rows():
     config = BertConfig(hidden_size=12, num_attention_heads=3, intermediate_size=20, num_hidden_layers=2)
     encoder = Encoder(config).eval()
     mask = torch.arange(50) < torch.tensor([[50], [31], [0], [20]])  # 101 tokens
-    layout = BatchLayout.from_mask(mask, 4, 50)
+    layout = Packing.from_mask(mask, 4, 50)
     x, rows = torch.randn(101, 12), []
     encoder.layer[1].feed_forward.register_forward_hook(lambda _, args, output: rows.append(len(output)))
     expected = encoder(x, layout)[0]
@@ -96,7 +96,7 @@ def one_layer(**dropouts: float) -> EncoderLayer:
 
 
 def test_hidden_dropout_acts_before_each_residual_sum():
-    layer, layout = one_layer(hidden_dropout_prob=0.4), BatchLayout.from_mask(None, 400, 5)
+    layer, layout = one_layer(hidden_dropout_prob=0.4), Packing.from_mask(None, 400, 5)
     seen = {}
     for name in ("attention", "feed_forward", "attention_norm", "feed_forward_norm"):
         layer.get_submodule(name).register_forward_hook(lambda _, x, y, name=name: seen.update({name: (x[0], y)}))
@@ -111,7 +111,7 @@ def test_hidden_dropout_acts_before_each_residual_sum():
 
 
 def test_dropout_acts_nowhere_else_in_a_layer():
-    x, layout = torch.randn(10, 12), BatchLayout.from_mask(None, 2, 5)
+    x, layout = torch.randn(10, 12), Packing.from_mask(None, 2, 5)
     quiet = one_layer()
     assert torch.equal(quiet(x, layout)[0], quiet.eval()(x, layout)[0])
     feed_forward = FeedForward(BertConfig(hidden_size=12, num_attention_heads=3, hidden_dropout_prob=0.5)).train()

@@ -13,11 +13,11 @@ from exercise_mistakes import WRONG
 from exercise_values import FOLDER, as_argument, as_json, reference_values
 from grade import find_fault, grade, main
 
-from minibert.attention import MultiHeadSelfAttention, merge_heads, scaled_dot_product_attention
-from minibert.cli import run
-from minibert.config import BertConfig
-from minibert.embeddings import Embeddings
-from minibert.encoder import EncoderLayer
+from minibert.commands.run import run
+from minibert.model.attention import MultiHeadSelfAttention, merge_heads, scaled_dot_product_attention
+from minibert.model.config import BertConfig
+from minibert.model.embeddings import Embeddings
+from minibert.model.encoder import EncoderLayer
 from minibert.text import masking
 from minibert.training.optimization import build_optimizer
 

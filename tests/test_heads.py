@@ -4,8 +4,8 @@ import pytest
 import torch
 from reference import ODD_CONFIGS, assert_same, model_pair
 
-from minibert.config import BertConfig
-from minibert.heads import ClassificationHead, MLMHead, NSPHead
+from minibert.model.config import BertConfig
+from minibert.model.heads import ClassificationHead, MLMHead, NSPHead
 
 CONFIG = BertConfig(hidden_size=12, num_attention_heads=3, vocab_size=20, hidden_dropout_prob=0.5)
 

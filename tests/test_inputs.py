@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from minibert.config import BertConfig
-from minibert.inputs import Inputs
+from minibert.model.config import BertConfig
+from minibert.model.inputs import Inputs
 
 CONFIG = BertConfig(
     vocab_size=10, hidden_size=4, num_attention_heads=2, max_position_embeddings=6, type_vocab_size=3, pad_token_id=None

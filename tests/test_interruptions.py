@@ -23,7 +23,7 @@ from training_runs import (
 )
 
 from minibert import BertForPreTraining
-from minibert.cli import run
+from minibert.commands.run import run
 from minibert.training.checkpointing import STATE_FILE, checkpoints
 from minibert.training.failures import TrainingError
 from minibert.training.metrics_log import METRICS_FILE, MetricsLog, read_metrics

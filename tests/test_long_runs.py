@@ -17,7 +17,7 @@ import torch
 from training_runs import build_trainer, in_child, last_state, same, steps_of, train_to_the_end
 
 from minibert import BertForPreTraining, pipeline
-from minibert.cli import run
+from minibert.commands.run import run
 from minibert.inference.records import Record, chunks, predict
 from minibert.training.checkpointing import STATE_FILE, checkpoints
 from minibert.training.failures import TrainingError

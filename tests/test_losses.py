@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
-from minibert.losses import BLOCK, cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
+from minibert.model.losses import BLOCK, cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
 
 LOGITS = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LABELS = torch.tensor([0, IGNORE_INDEX, 4, 2, IGNORE_INDEX, 2])

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from minibert.outputs import ModelOutput
+from minibert.model.outputs import ModelOutput
 
 
 @dataclass

@@ -14,7 +14,7 @@ from reference import IS_VERSION_5, TASKS, batch_of, model_pair, reference_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from minibert.cli import run
+from minibert.commands.run import run
 from minibert.inference.parity import compare_modules, module_names, plant_fault
 
 CLASSES = ("BertModel", *TASKS)

@@ -28,7 +28,7 @@ def test_precision(monkeypatch):
 
     assert (dtype("fp32"), dtype("bf16")) == (torch.float32, torch.bfloat16)
     for fast, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr("minibert.precision.has_fast_bf16", lambda fast=fast: fast)
+        monkeypatch.setattr("minibert.model.precision.has_fast_bf16", lambda fast=fast: fast)
         assert dtype("auto") == expected
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minibert.precision import dtype_of, has_fast_bf16
+from minibert.model.precision import dtype_of, has_fast_bf16
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor only where there is no GPU")
@@ -23,7 +23,7 @@ def test_no_bf16_where_nobody_can_say(monkeypatch):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_names(monkeypatch, fast):
-    monkeypatch.setattr("minibert.precision.has_fast_bf16", lambda: fast)
+    monkeypatch.setattr("minibert.model.precision.has_fast_bf16", lambda: fast)
     assert dtype_of("auto") == (torch.bfloat16 if fast else torch.float32)
     assert (dtype_of("fp32"), dtype_of("bf16")) == (torch.float32, torch.bfloat16)
 

@@ -8,8 +8,8 @@ import torch
 from reference import ATTENTIONS, TASKS, assert_near, gradient_difference, ours_of, reference_model, use_attention
 from torch import Tensor
 
-from minibert.config import ACTIVATIONS
 from minibert.labels import IGNORE_INDEX
+from minibert.model.config import ACTIVATIONS
 
 LONGEST = 512
 NUMBERS_OF_LABELS = {"BertForSequenceClassification": (1, 2, 5), "BertForTokenClassification": (2, 5)}

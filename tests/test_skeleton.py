@@ -6,7 +6,7 @@ import sys
 import torch
 from torch import nn
 
-from minibert.skeleton import skeleton
+from minibert.model.skeleton import skeleton
 
 # What starts quickly must not wait for PyTorch's compiler, of which PyTorch 2.7 imports a part by itself.
 PROGRAM = """

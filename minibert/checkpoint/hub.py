@@ -6,7 +6,7 @@ from pathlib import Path
 
 from minibert.checkpoint.files import WEIGHT_FILES, CheckpointError, companions
 
-SHIPPED = Path(__file__).parent.parent / "checkpoints"
+SHIPPED = Path(__file__).parent.parent / "shipped"
 
 # Seconds until a hub that does not answer counts as out of reach.
 PATIENCE = 10

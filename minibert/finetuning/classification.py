@@ -8,7 +8,7 @@ import numpy as np
 from minibert.finetuning.examples import Columns, Example, read_examples
 from minibert.finetuning.metrics import accuracy, label_f1, library
 from minibert.finetuning.task import Split, Task, encode_examples, first_few
-from minibert.tasks import BertForSequenceClassification
+from minibert.model.tasks import BertForSequenceClassification
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
 

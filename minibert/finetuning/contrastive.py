@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minibert.config import BertConfig
 from minibert.finetuning.examples import Columns, read_examples
 from minibert.finetuning.metrics import correlations, library
 from minibert.finetuning.regression import number_of
 from minibert.finetuning.task import Split, Task, encode_texts
-from minibert.losses import cross_entropy
-from minibert.model import BertModel
-from minibert.tasks import TaskOutput
+from minibert.model.bert import BertModel
+from minibert.model.config import BertConfig
+from minibert.model.losses import cross_entropy
+from minibert.model.tasks import TaskOutput
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from minibert.finetuning.classification import class_task, majority
 from minibert.finetuning.docstrings import docstring_examples
 from minibert.finetuning.examples import Example
-from minibert.finetuning.report import CURVES_FILE, RESULTS_FILE, summary, write_results
+from minibert.finetuning.results import CURVES_FILE, RESULTS_FILE, summary, write_results
 from minibert.finetuning.runs import Plan, train_seeds
 from minibert.inference.pipelines import pipeline
-from minibert.pretraining.preparation import say
+from minibert.report import say
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE

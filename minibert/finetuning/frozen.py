@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from minibert.layout import BatchLayout
-from minibert.model import BertModel, BertModelOutput
+from minibert.model.bert import BertModel, BertModelOutput
+from minibert.model.packing import Packing
 from minibert.training.batches import Batch, batches_by_length, fetch_examples
 from minibert.training.trainer import Trainer, TrainOutput
 
@@ -157,7 +157,7 @@ class RememberingEncoder(nn.Module):
         """
         if self.pooler is not None:
             return BertModelOutput(pooler_output=features)
-        layout = BatchLayout.from_mask(attention_mask, *attention_mask.shape)
+        layout = Packing.from_mask(attention_mask, *attention_mask.shape)
         padded = features.new_zeros(*attention_mask.shape, features.shape[1])  # (B, S, D)
         padded[attention_mask != 0] = features
         return BertModelOutput(last_hidden_state=padded, tokens=layout.flatten(padded), layout=layout)

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from minibert.config import BertConfig
 from minibert.finetuning.classification import classification_task, numbers_hint
 from minibert.finetuning.contrastive import contrastive_task
 from minibert.finetuning.demonstration import demonstrate
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.question_answering import question_answering_task
 from minibert.finetuning.regression import regression_task
-from minibert.finetuning.report import CURVES_FILE, RESULTS_FILE, say_scores, write_results
+from minibert.finetuning.results import CURVES_FILE, RESULTS_FILE, say_scores, write_results
 from minibert.finetuning.runs import Plan, train_seeds
 from minibert.finetuning.tagging import tagging_task
-from minibert.pretraining.preparation import say
+from minibert.model.config import BertConfig
+from minibert.report import say
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.checkpointing import ResumeError, checkpoints
 from minibert.training.distributed import Processes

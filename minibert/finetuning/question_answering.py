@@ -12,7 +12,7 @@ import numpy as np
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.squad import Question, read_squad, squad_scores
 from minibert.finetuning.task import Split, Task, encode_in_parts, rows_of
-from minibert.tasks import BertForQuestionAnswering
+from minibert.model.tasks import BertForQuestionAnswering
 from minibert.text.batch_encoding import BatchEncoding
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction

@@ -7,7 +7,7 @@ from minibert.finetuning.classification import check_paired_alike
 from minibert.finetuning.examples import Columns, Example, read_examples
 from minibert.finetuning.metrics import correlations, library
 from minibert.finetuning.task import Split, Task, encode_examples
-from minibert.tasks import BertForSequenceClassification
+from minibert.model.tasks import BertForSequenceClassification
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
 

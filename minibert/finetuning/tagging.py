@@ -11,7 +11,7 @@ from minibert.finetuning.examples import Columns
 from minibert.finetuning.metrics import accuracy, chunk_f1, library
 from minibert.finetuning.task import Split, Task, encode_in_parts, first_few, rows_of
 from minibert.labels import IGNORE_INDEX
-from minibert.tasks import BertForTokenClassification
+from minibert.model.tasks import BertForTokenClassification
 from minibert.text.corpus import numbered_lines
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minibert.inference.batching import run_in_batches
-from minibert.pretrained import BertPreTrainedModel
+from minibert.model.pretrained import BertPreTrainedModel
 from minibert.text.batch_encoding import BatchEncoding
 from minibert.text.tokenizer import BertTokenizer
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert.checkpoint.files import written_whole
-from minibert.model import BertModel
-from minibert.pretrained import BertPreTrainedModel
-from minibert.tasks import BertForMultipleChoice
+from minibert.model.bert import BertModel
+from minibert.model.pretrained import BertPreTrainedModel
+from minibert.model.tasks import BertForMultipleChoice
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 

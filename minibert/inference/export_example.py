@@ -2,7 +2,7 @@
 
 from string import Template
 
-from minibert.config import BertConfig
+from minibert.model.config import BertConfig
 from minibert.text.tokenizer import BertTokenizer
 
 _BEGINNING = """# $what, without PyTorch: python example.py $arguments

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from minibert.inference.base import InputError, Pipeline, check_texts
 from minibert.labels import IGNORE_INDEX
-from minibert.tasks import BertForPreTraining
+from minibert.model.tasks import BertForPreTraining
 
 
 class FillMaskPipeline(Pipeline):

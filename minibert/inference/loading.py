@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from minibert.checkpoint.files import CheckpointError
-from minibert.config import BertConfig
-from minibert.precision import dtype_of
-from minibert.pretrained import BertPreTrainedModel
+from minibert.model.config import BertConfig
+from minibert.model.precision import dtype_of
+from minibert.model.pretrained import BertPreTrainedModel
 from minibert.text.tokenizer import BertTokenizer
 
 
@@ -94,7 +94,7 @@ def _not_trained(name: str | Path, task: str, trained_as: tuple[str, ...], found
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
     """Inside, `from_pretrained` does not report what a file lacks or has too much: the caller looks at it."""
-    logger = logging.getLogger("minibert.pretrained")
+    logger = logging.getLogger("minibert.model.pretrained")
     usual, logger.disabled = logger.disabled, True
     try:
         yield

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minibert.inference.pseudo_likelihood import pseudo_log_likelihoods
-from minibert.tasks import BertForMaskedLM, BertForPreTraining
+from minibert.model.tasks import BertForMaskedLM, BertForPreTraining
 from minibert.text.corpus import CorpusError, find_files, numbered_lines, parse_record
 from minibert.text.tokenizer import BertTokenizer
 

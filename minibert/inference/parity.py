@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.checkpoint.key_map import to_reference
-from minibert.pretrained import BertPreTrainedModel
+from minibert.model.pretrained import BertPreTrainedModel
 
 FAULT = 1e-3  # standard deviation of the noise that `plant_fault` adds
 

@@ -11,8 +11,8 @@ from minibert.inference.loading import load_for
 from minibert.inference.question_answering import QuestionAnsweringPipeline
 from minibert.inference.text_classification import TextClassificationPipeline
 from minibert.inference.token_classification import TokenClassificationPipeline
-from minibert.model import BertModel
-from minibert.tasks import (
+from minibert.model.bert import BertModel
+from minibert.model.tasks import (
     BertForMaskedLM,
     BertForQuestionAnswering,
     BertForSequenceClassification,

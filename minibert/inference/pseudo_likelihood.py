@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX
-from minibert.tasks import BertForMaskedLM, BertForPreTraining
+from minibert.model.tasks import BertForMaskedLM, BertForPreTraining
 from minibert.text.tokenizer import BertTokenizer
 
 BATCH_TOKENS = 4096  # in one forward pass: as many as keep the cores busy and (4096 / S, V) logits small

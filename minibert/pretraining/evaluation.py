@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX
-from minibert.tasks import BertForPreTraining
+from minibert.model.tasks import BertForPreTraining
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minibert.config import BertConfig
-from minibert.tasks import BertForPreTraining
+from minibert.model.config import BertConfig
+from minibert.model.tasks import BertForPreTraining
 from minibert.text.packed import PackedCorpus
 
 POSITION_DIMS = 32  # of the hidden dimensions: the first ones hold positions, the others words

@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from minibert.config import BertConfig
 from minibert.inference.fill_mask import FillMaskPipeline
-from minibert.precision import has_fast_bf16
+from minibert.model.config import BertConfig
+from minibert.model.precision import has_fast_bf16
+from minibert.model.tasks import BertForPreTraining
 from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.pretraining.initialization import initialise_from_corpus
-from minibert.pretraining.preparation import counted, load_tokenizer, prepare, say, say_pairs, say_vocabulary
+from minibert.pretraining.preparation import load_tokenizer, prepare, say_pairs, say_vocabulary
 from minibert.pretraining.presets import PRESETS, Preset
-from minibert.tasks import BertForPreTraining
+from minibert.report import counted, say
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus, vocabulary_hash, vocabulary_name
 from minibert.text.tokenizer import BertTokenizer

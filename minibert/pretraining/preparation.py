@@ -9,13 +9,13 @@ import numpy as np
 from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX, IS_NEXT
+from minibert.report import counted, say
 from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES
 from minibert.text.dataset import PretrainingDataset
 from minibert.text.packed import PackedCorpus, check_replaceable
 from minibert.text.pairs import balance_warning, random_share
 from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
-from minibert.training.distributed import Processes
 
 
 def prepare(
@@ -61,17 +61,6 @@ def say_pairs(pairs: np.ndarray) -> None:
     say("pairs", f"{len(pairs):,} an epoch, {1 - random_share(pairs):.0%} next and the rest random")
     if warning := balance_warning(pairs):
         say("warning", warning)
-
-
-def counted(count: int, noun: str) -> str:
-    """The count with its noun, in the plural where it is one."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def say(topic: str, text: str) -> None:
-    """Print one line of a report, once for all processes."""
-    if Processes.join().is_first:
-        print(f"{topic:<11} {text}", flush=True)
 
 
 # --- what the model sees --------------------------------------------------------------------------------

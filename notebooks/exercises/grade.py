@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.cli import run
+from minibert.commands.run import run
 
 FOLDER = Path(__file__).parent
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5, "equal_nan": True}  # right values have no NaN, those of mistakes may

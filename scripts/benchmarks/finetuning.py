@@ -16,10 +16,10 @@ import transformers
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.frozen import FrozenEncoderTrainer
 from minibert.finetuning.job import TASKS
-from minibert.finetuning.report import shown
+from minibert.finetuning.results import shown
 from minibert.finetuning.runs import load_model
 from minibert.finetuning.task import Task
-from minibert.precision import has_fast_bf16
+from minibert.model.precision import has_fast_bf16
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.arguments import TrainingArguments
 from minibert.training.evaluation_loop import EvalPrediction

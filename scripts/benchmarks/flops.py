@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from minibert.config import BertConfig
+from minibert.model.config import BertConfig
 
 
 def pretraining_flops(config: BertConfig, lengths: Sequence[int], labels: int) -> int:

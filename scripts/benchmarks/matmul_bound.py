@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.flops import synchronize
-from minibert.config import BertConfig
 from minibert.inference.batching import BATCH_TOKENS, token_batches
+from minibert.model.config import BertConfig
 
 
 @torch.inference_mode()

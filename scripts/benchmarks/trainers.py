@@ -9,7 +9,7 @@ import transformers
 
 from benchmarks.pretraining_step import Workload, build_models
 from benchmarks.timing import Speeds
-from minibert.precision import has_fast_bf16
+from minibert.model.precision import has_fast_bf16
 from minibert.training.arguments import TrainingArguments
 from minibert.training.trainer import Trainer
 

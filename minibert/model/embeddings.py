@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from minibert.config import BertConfig
+from minibert.model.config import BertConfig
 
 
 class Embeddings(nn.Module):

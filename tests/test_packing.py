@@ -1,11 +1,11 @@
-"""`BatchLayout`: into the flat matrix, and back."""
+"""`Packing`: into the flat matrix, and back."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.layout import BatchLayout, round_up_rows
+from minibert.model.packing import Packing, round_up_rows
 
 RAGGED = torch.tensor([[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]])
 
@@ -17,15 +17,15 @@ def masks(draw) -> torch.Tensor:
     return torch.tensor(bits).view(rows, columns)
 
 
-def rectangle(mask: torch.Tensor) -> BatchLayout:
+def rectangle(mask: torch.Tensor) -> Packing:
     """The layout that keeps padding in, and masks its keys."""
-    return BatchLayout(*mask.shape, [tuple(mask.shape)], key_mask=mask != 0)
+    return Packing(*mask.shape, [tuple(mask.shape)], key_mask=mask != 0)
 
 
 @pytest.mark.parametrize("mask", [None, torch.ones(3, 5), torch.ones(3, 5, dtype=torch.bool)])
 def test_a_full_batch_is_the_simple_case(mask):
-    layout = BatchLayout.from_mask(mask, 3, 5)
-    assert layout == BatchLayout(3, 5, [(3, 5)])
+    layout = Packing.from_mask(mask, 3, 5)
+    assert layout == Packing(3, 5, [(3, 5)])
     x = torch.randn(3, 5, 2)
     assert layout.flatten(x).data_ptr() == x.data_ptr()  # nothing is moved
     assert torch.equal(layout.flatten(x), x.view(15, 2))
@@ -33,7 +33,7 @@ def test_a_full_batch_is_the_simple_case(mask):
 
 @pytest.mark.parametrize("dtype", [torch.long, torch.float, torch.bool])
 def test_sequences_lie_in_the_order_of_their_lengths(dtype):
-    layout = BatchLayout.from_mask(RAGGED.to(dtype), 4, 4)
+    layout = Packing.from_mask(RAGGED.to(dtype), 4, 4)
     assert layout.groups == [(1, 1), (2, 3)]
     assert layout.row_index.tolist() == [1, 0, 3]
     assert layout.token_index.tolist() == [5, 0, 1, 2, 12, 14, 15]
@@ -41,7 +41,7 @@ def test_sequences_lie_in_the_order_of_their_lengths(dtype):
 
 @given(masks())
 def test_there_and_back(mask):
-    layout = BatchLayout.from_mask(mask, *mask.shape)
+    layout = Packing.from_mask(mask, *mask.shape)
     x = torch.randn(*mask.shape, 3)
     flat = layout.flatten(x)
     assert flat.shape == (int(mask.sum()), 3)
@@ -51,7 +51,7 @@ def test_there_and_back(mask):
 
 @given(masks())
 def test_groups_are_the_rows_of_equal_length(mask):
-    layout = BatchLayout.from_mask(mask, *mask.shape)
+    layout = Packing.from_mask(mask, *mask.shape)
     x = torch.randn(*mask.shape, 2)
     groups = layout.split(layout.flatten(x))
     found = sorted(sequence.flatten().tolist() for group in groups for sequence in group)
@@ -61,7 +61,7 @@ def test_groups_are_the_rows_of_equal_length(mask):
 
 @pytest.mark.parametrize("mask", [RAGGED, torch.ones(2, 3)])
 def test_rows_beyond_the_tokens_are_in_no_group(mask):
-    layout = BatchLayout.from_mask(mask, *mask.shape)
+    layout = Packing.from_mask(mask, *mask.shape)
     flat = torch.randn(int(mask.sum()) + 2, 5, requires_grad=True)
     groups = layout.split(flat)
     assert sum(group.shape[0] * group.shape[1] for group in groups) == mask.sum()
@@ -90,7 +90,7 @@ def test_nothing_is_added_where_it_saves_nothing(monkeypatch):
 
 @given(masks())
 def test_attention_weights_come_back_at_real_queries_and_keys(mask):
-    layout = BatchLayout.from_mask(mask, *mask.shape)
+    layout = Packing.from_mask(mask, *mask.shape)
     weights = torch.randn(len(mask), 2, mask.shape[1], mask.shape[1])
     real = (mask[:, None, :, None] * mask[:, None, None, :]).float()
     groups = []
@@ -110,7 +110,7 @@ def test_the_rectangle_hides_padding_when_it_comes_back():
     )
 
 
-@pytest.mark.parametrize("layout", [BatchLayout.from_mask(RAGGED, 4, 4), rectangle(RAGGED)])
+@pytest.mark.parametrize("layout", [Packing.from_mask(RAGGED, 4, 4), rectangle(RAGGED)])
 def test_gradients_find_their_way_back(layout):
     x = torch.randn(4, 4, 2, requires_grad=True)
     layout.unflatten(layout.flatten(x) * 3).sum().backward()
@@ -119,6 +119,6 @@ def test_gradients_find_their_way_back(layout):
 
 def test_while_tracing_the_layout_is_the_rectangle(monkeypatch):
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    layout = BatchLayout.from_mask(RAGGED, 4, 4)
+    layout = Packing.from_mask(RAGGED, 4, 4)
     assert layout.groups == [(4, 4)] and layout.token_index is None
     assert torch.equal(layout.key_mask, RAGGED != 0)

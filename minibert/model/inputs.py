@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from minibert.config import BertConfig
+from minibert.model.config import BertConfig
 
 
 @dataclass(frozen=True)

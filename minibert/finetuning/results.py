@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minibert.checkpoint.files import write_text
 from minibert.finetuning.runs import Run
-from minibert.pretraining.preparation import say
+from minibert.report import say
 
 RESULTS_FILE = "results.json"
 CURVES_FILE = "curves.png"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from minibert.cli import run
+from minibert.commands.run import run
 
 
 def ending(capsys, main):

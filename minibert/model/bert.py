@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from minibert.config import BertConfig
-from minibert.embeddings import Embeddings
-from minibert.encoder import Encoder
-from minibert.inputs import Inputs
-from minibert.layout import BatchLayout
-from minibert.outputs import ModelOutput
-from minibert.pretrained import BertPreTrainedModel
+from minibert.model.config import BertConfig
+from minibert.model.embeddings import Embeddings
+from minibert.model.encoder import Encoder
+from minibert.model.inputs import Inputs
+from minibert.model.outputs import ModelOutput
+from minibert.model.packing import Packing
+from minibert.model.pretrained import BertPreTrainedModel
 
 
 @dataclass
@@ -25,7 +25,7 @@ class BertModelOutput(ModelOutput):
 
     # What the heads work on: the same hidden states without padding, and where they belong.
     tokens: Tensor | None = field(default=None, repr=False, metadata={"internal": True})  # (T, D)
-    layout: BatchLayout | None = field(default=None, repr=False, metadata={"internal": True})
+    layout: Packing | None = field(default=None, repr=False, metadata={"internal": True})
 
 
 class Pooler(nn.Module):
@@ -81,7 +81,7 @@ class BertModel(BertPreTrainedModel):
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
         output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         inputs = Inputs.check(config, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        layout = BatchLayout.from_mask(inputs.attention_mask, *inputs.words.shape[:2])
+        layout = Packing.from_mask(inputs.attention_mask, *inputs.words.shape[:2])
         x = self.embeddings(
             layout.flatten(inputs.words), layout.flatten(inputs.segment_ids), layout.flatten(inputs.position_ids)
         )  # (T, D)

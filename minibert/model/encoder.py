@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from minibert.attention import MultiHeadSelfAttention
-from minibert.config import BertConfig
-from minibert.layout import BatchLayout, round_up_rows
+from minibert.model.attention import MultiHeadSelfAttention
+from minibert.model.config import BertConfig
+from minibert.model.packing import Packing, round_up_rows
 
 
 def gelu_new(x: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, x: Tensor, layout: BatchLayout, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, layout: Packing, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
         """x (T, D) -> (T, D), and the attention weights (B, H, S, S) if asked for."""
         attended, weights = self.attention(x, layout, output_attentions)
         x = self.attention_norm(x + self.dropout(attended))
@@ -78,7 +78,7 @@ class Encoder(nn.Module):
         self.gradient_checkpointing = False
 
     def forward(
-        self, x: Tensor, layout: BatchLayout, output_attentions: bool = False, output_hidden_states: bool = False
+        self, x: Tensor, layout: Packing, output_attentions: bool = False, output_hidden_states: bool = False
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """x (T, D) -> (T, D); the L + 1 hidden states (T, D) and L attention weights (B, H, S, S) asked for."""
         num_tokens = x.shape[0]

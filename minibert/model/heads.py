@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from minibert.config import BertConfig
-from minibert.encoder import ACTIVATION_FUNCTIONS
+from minibert.model.config import BertConfig
+from minibert.model.encoder import ACTIVATION_FUNCTIONS
 
 
 class MLMHead(nn.Module):

@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minibert.config import BertConfig
-from minibert.heads import ClassificationHead, MLMHead, NSPHead
 from minibert.labels import IGNORE_INDEX
-from minibert.layout import BatchLayout, round_up_rows
-from minibert.losses import cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
-from minibert.model import BertModel, BertModelOutput
-from minibert.outputs import ModelOutput
-from minibert.pretrained import BertPreTrainedModel
+from minibert.model.bert import BertModel, BertModelOutput
+from minibert.model.config import BertConfig
+from minibert.model.heads import ClassificationHead, MLMHead, NSPHead
+from minibert.model.losses import cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
+from minibert.model.outputs import ModelOutput
+from minibert.model.packing import Packing, round_up_rows
+from minibert.model.pretrained import BertPreTrainedModel
 
 
 @dataclass
@@ -295,7 +295,7 @@ def _merge_choices(x: Tensor | bool | None) -> Tensor | bool | None:
     return x.flatten(0, 1) if isinstance(x, Tensor) else x
 
 
-def _labels_of_real_tokens(labels: Tensor, layout: BatchLayout) -> Tensor:
+def _labels_of_real_tokens(labels: Tensor, layout: Packing) -> Tensor:
     """(B, S) -> (B, S), with IGNORE_INDEX at masked positions, whatever stands there."""
     expected = (layout.batch_size, layout.seq_len)
     if tuple(labels.shape) != expected:

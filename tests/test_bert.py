@@ -23,8 +23,8 @@ from reference import (
 )
 
 from minibert import BertModel
-from minibert.layout import BatchLayout
-from minibert.model import Pooler
+from minibert.model.bert import Pooler
+from minibert.model.packing import Packing
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 GRADIENT_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -255,8 +255,8 @@ def test_padding_is_not_computed():
 
 
 def test_the_layout_is_made_once(monkeypatch):
-    calls, make = [], BatchLayout.from_mask
-    monkeypatch.setattr(BatchLayout, "from_mask", lambda *args: calls.append(1) or make(*args))
+    calls, make = [], Packing.from_mask
+    monkeypatch.setattr(Packing, "from_mask", lambda *args: calls.append(1) or make(*args))
     model = BertModel(tiny_config())
     model(**batch_of(model.config, mask=mask_of("left")))
     assert len(calls) == 1

@@ -1,16 +1,4 @@
-"""`BertConfig`: every number that defines a BERT, under the names of Hugging Face's `config.json`.
-
-The dimension letters of every shape comment in this package:
-
-    B  sequences in a batch              H  attention heads
-    S  positions of the padded batch     K  head size, D / H
-    T  real tokens in a batch            F  feed-forward size
-    D  hidden size                       V  vocabulary size
-    L  encoder layers                    C  classes
-
-Where sequences of equal length are gathered, n is that length; where rows may be anything (tokens, labels, texts),
-there are N of them.
-"""
+"""`BertConfig`: every number that defines a BERT, under the names of Hugging Face's `config.json`."""
 
 import json
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minibert.config import BertConfig
-from minibert.layout import BatchLayout
+from minibert.model.config import BertConfig
+from minibert.model.packing import Packing
 
 
 def scaled_dot_product_attention(
@@ -59,7 +59,7 @@ class MultiHeadSelfAttention(nn.Module):
         self.value = nn.Linear(hidden, hidden)
         self.output = nn.Linear(hidden, hidden)
 
-    def forward(self, x: Tensor, layout: BatchLayout, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, layout: Packing, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
         """x (T, D) -> (T, D), and the attention weights (B, H, S, S) if asked for."""
         explicit = output_attentions or self.config.attn_implementation == "eager"
         attend = scaled_dot_product_attention if explicit else fused_attention

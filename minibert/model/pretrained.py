@@ -13,8 +13,8 @@ from minibert.checkpoint.files import CheckpointError, read_tensors, write_tenso
 from minibert.checkpoint.hub import resolve_weights
 from minibert.checkpoint.key_map import from_reference, to_reference
 from minibert.checkpoint.soundness import check_layers, check_shapes, check_weights, not_finite
-from minibert.config import BertConfig
-from minibert.skeleton import skeleton
+from minibert.model.config import BertConfig
+from minibert.model.skeleton import skeleton
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""`BatchLayout`: where each sequence of a padded batch lies in a flat matrix without padding.
+"""`Packing`: where each sequence of a padded batch lies in a flat matrix without padding.
 
 Only attention needs to know which tokens belong together; everything else in BERT acts on each token alone.
 So the model works on a flat (T, D) matrix of real tokens, and this object knows the way there and back.
@@ -22,7 +22,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class BatchLayout:
+class Packing:
     """The flat order of the T real tokens of a (B, S) batch.
 
     A batch without padding is the simple case: T = B * S, one group, nothing is moved.

@@ -1,0 +1,20 @@
+"""BERT itself. A book, to be read in this order:
+
+`embeddings`, `attention`, `encoder`, `bert`, `heads`, `losses`, `tasks`. Nothing else is needed to understand the
+model; what follows is read afterwards.
+
+How it is made robust: `config` (every number that defines a BERT), `inputs` (what a batch must look like), `outputs`,
+`pretrained` (loading and saving) with `skeleton`. How it is made fast: `packing` (no work is done on padding) and
+`precision`.
+
+The dimension letters of every shape comment in this package:
+
+    B  sequences in a batch              H  attention heads
+    S  positions of the padded batch     K  head size, D / H
+    T  real tokens in a batch            F  feed-forward size
+    D  hidden size                       V  vocabulary size
+    L  encoder layers                    C  classes
+
+Where sequences of equal length are gathered, n is that length; where rows may be anything (tokens, labels, texts),
+there are N of them.
+"""
