@@ -76,7 +76,7 @@ print(f"{T} tokens of D = {D} numbers, H = {H} heads of K = {K} each")
 # | $q_i, k_j, v_j$ | `queries[i]`, `keys[j]`, `values[j]` | $(K)$ | what $i$ asks, what $j$ offers and gives |
 # | $s_{ij}, a_{ij}$ | `scores[i, j]`, `weights[i, j]` | | how well they fit; the share that $i$ takes from $j$ |
 # | $c_i$ | `context[i]` | $(K)$ | the mix of values that $i$ gets, one for each head |
-# | $W^O, b^O$ | `attention.output` | $(D, D)$, $(D)$ | mixes the heads |
+# | $W^O, b^O$ | `attention.mix` | $(D, D)$, $(D)$ | mixes the heads |
 #
 # ## One head, one number at a time
 #
@@ -147,7 +147,7 @@ print("opened, the first six of its 32 numbers:", *(f"{number:6.3f}" for number 
 
 # %%
 columns = rows  # of the output's input
-contribution = context @ attention.output.weight[:, columns].T  # (T, K) @ (K, D) -> (T, D)
+contribution = context @ attention.mix.weight[:, columns].T  # (T, K) @ (K, D) -> (T, D)
 y = x + contribution  # with one head only; the other three and the bias follow below
 print("opened before:", *(f"{number:6.3f}" for number in x[opened, :6]))
 print("head 0 adds:  ", *(f"{number:6.3f}" for number in contribution[opened, :6]))
@@ -231,9 +231,9 @@ bar = figure.colorbar(image, ax=axes, label="attention weight")
 # %%
 merged = contexts.transpose(0, 1).reshape(T, D)  # (H, T, K) -> (T, H, K) -> (T, D)
 assert torch.equal(merged, merge_heads(contexts[None])[0])
-output = merged @ attention.output.weight.T + attention.output.bias
-parts = [contexts[h] @ attention.output.weight[:, h * K : (h + 1) * K].T for h in range(H)]
-torch.testing.assert_close(output, sum(parts) + attention.output.bias)
+output = merged @ attention.mix.weight.T + attention.mix.bias
+parts = [contexts[h] @ attention.mix.weight[:, h * K : (h + 1) * K].T for h in range(H)]
+torch.testing.assert_close(output, sum(parts) + attention.mix.bias)
 torch.testing.assert_close(parts[head], contribution)
 print("lengths of what the heads add to opened:", *(f"{part[opened].norm():.2f}" for part in parts))
 
@@ -257,8 +257,8 @@ class OurSelfAttention(nn.Module):
 # %%
 ours = OurSelfAttention(D, H)
 ours.load_state_dict(attention.state_dict())
-layout = Packing.from_mask(None, batch_size=1, seq_len=T)
-theirs, their_weights = attention(x, layout, output_attentions=True)
+packing = Packing.from_mask(None, batch_size=1, seq_len=T)
+theirs, their_weights = attention(x, packing, output_attentions=True)
 torch.testing.assert_close(ours(x), theirs)
 torch.testing.assert_close(output, theirs)
 torch.testing.assert_close(all_weights, their_weights[0])
@@ -306,9 +306,9 @@ print("hiding keys is the same as not having them")
 
 # %%
 mask = torch.tensor([[1] * T, [1] * 5 + [0] * (T - 5)])  # two texts, of nine tokens and of five
-layout = Packing.from_mask(mask, *mask.shape)
-flat = layout.flatten(torch.stack([x, x]))  # (14, D): 18 places, 14 tokens
-together = layout.unflatten(attention(flat, layout)[0])  # (2, T, D)
+packing = Packing.from_mask(mask, *mask.shape)
+flat = packing.flatten(torch.stack([x, x]))  # (14, D): 18 places, 14 tokens
+together = packing.unflatten(attention(flat, packing)[0])  # (2, T, D)
 torch.testing.assert_close(together[0], ours(x))
 torch.testing.assert_close(together[1, :5], ours(x[:5]))
 print(f"{mask.numel()} places, {len(flat)} tokens computed; each text as if it were alone")

@@ -51,8 +51,8 @@ token_ids = torch.tensor(tokenizer.convert_tokens_to_ids(tokens))  # (T,)
 T, hidden_token = len(tokens), tokens.index("[MASK]")
 x = model.bert.embeddings(token_ids, torch.zeros_like(token_ids), torch.arange(T))  # (T, D), as in notebook 1
 layer = model.bert.encoder.layer[0]
-layout = Packing.from_mask(None, batch_size=1, seq_len=T)
-attended, _ = layer.attention(x, layout)  # (T, D), as in notebook 2
+packing = Packing.from_mask(None, batch_size=1, seq_len=T)
+attended, _ = layer.attention(x, packing)  # (T, D), as in notebook 2
 print(*(f"{number:.2f}" for number in x[hidden_token, :10]), "... : the vector of [MASK] at the start")
 
 # %% [markdown]
@@ -147,16 +147,16 @@ class OurLayer(nn.Module):
         self.feed_forward = nn.ModuleDict({"up": nn.Linear(hidden, inner), "down": nn.Linear(inner, hidden)})
         self.attention_norm, self.feed_forward_norm = (nn.LayerNorm(hidden, eps=1e-12) for _ in "yz")
 
-    def forward(self, x: Tensor, layout: Packing) -> Tensor:
-        y = self.attention_norm(x + self.attention(x, layout)[0])
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        y = self.attention_norm(x + self.attention(x, packing)[0])
         return self.feed_forward_norm(y + self.feed_forward.down(gelu(self.feed_forward.up(y))))
 
 
 # %%
 ours = OurLayer(model.config).eval()
 ours.load_state_dict(layer.state_dict())
-theirs, _ = layer(x, layout)
-torch.testing.assert_close(ours(x, layout), theirs)
+theirs, _ = layer(x, packing)
+torch.testing.assert_close(ours(x, packing), theirs)
 torch.testing.assert_close(z, theirs)
 print("equal to minibert.model.encoder.EncoderLayer")
 
@@ -182,7 +182,7 @@ else:
 # %%
 stations = {"embeddings": x}
 for number, block in enumerate(model.bert.encoder.layer):
-    after_attention = block.attention_norm(x + block.attention(x, layout)[0])
+    after_attention = block.attention_norm(x + block.attention(x, packing)[0])
     x = block.feed_forward_norm(after_attention + block.feed_forward(after_attention))
     stations |= {f"attention {number}": after_attention, f"feed-forward {number}": x}
 for name, vectors in stations.items():
@@ -223,14 +223,14 @@ ax.grid(alpha=0.3)
 # 2. Google's code once wrote GELU without erf:
 #    $0.5\,u\,\big(1 + \tanh\big(\sqrt{2/\pi}\,(u + 0.044715\,u^3)\big)\big)$. Write it as a function of `(u)`.
 # 3. Write the pre-norm layer that later models use, $y = x + \mathrm{Attention}(\mathrm{LayerNorm}_1(x))$ and
-#    $z = y + \mathrm{FFN}(\mathrm{LayerNorm}_2(y))$, as a function of `(layer, x, layout)` that uses the parts of an
+#    $z = y + \mathrm{FFN}(\mathrm{LayerNorm}_2(y))$, as a function of `(layer, x, packing)` that uses the parts of an
 #    `EncoderLayer`.
 
 # %%
 answers = {
     1: None,  # a number
     2: None,  # a function of (u)
-    3: None,  # a function of (layer, x, layout)
+    3: None,  # a function of (layer, x, packing)
 }
 
 
@@ -248,7 +248,7 @@ def check_2(answer):
 # %%
 def check_3(answer):
     start = stations["embeddings"]
-    return abs(answer(layer, start, layout)[hidden_token].norm() - 17.7530) < 0.01
+    return abs(answer(layer, start, packing)[hidden_token].norm() - 17.7530) < 0.01
 
 
 # %%
@@ -266,8 +266,8 @@ def gelu_tanh(u):
     return 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
 
 
-def pre_norm(layer, x, layout):
-    y = x + layer.attention(layer.attention_norm(x), layout)[0]
+def pre_norm(layer, x, packing):
+    y = x + layer.attention(layer.attention_norm(x), packing)[0]
     return y + layer.feed_forward(layer.feed_forward_norm(y))
 
 

@@ -150,16 +150,16 @@ def contributions(layer: int) -> Tensor:
     """(H, T, T, D): what each token gets from each other one, through each head."""
     attention, x = model.bert.encoder.layer[layer].attention, outputs.hidden_states[layer][0]
     values = attention.value(x).view(T, H, -1).transpose(0, 1)  # (H, T, K)
-    columns = attention.output.weight.view(-1, H, values.shape[-1]).permute(1, 2, 0)  # (H, K, D)
+    columns = attention.mix.weight.view(-1, H, values.shape[-1]).permute(1, 2, 0)  # (H, K, D)
     return maps[layer][..., None] * (values @ columns)[:, None]  # (H, T, T, 1) * (H, 1, T, D)
 
 
 # %%
-layout = Packing.from_mask(None, batch_size=1, seq_len=T)
+packing = Packing.from_mask(None, batch_size=1, seq_len=T)
 for layer in range(L):
     attention = model.bert.encoder.layer[layer].attention
-    whole = contributions(layer).sum(dim=(0, 2)) + attention.output.bias  # over heads and tokens
-    torch.testing.assert_close(whole, attention(outputs.hidden_states[layer][0], layout)[0])
+    whole = contributions(layer).sum(dim=(0, 2)) + attention.mix.bias  # over heads and tokens
+    torch.testing.assert_close(whole, attention(outputs.hidden_states[layer][0], packing)[0])
 print("the parts add up to what minibert.model.attention.MultiHeadSelfAttention gives")
 
 # %%
@@ -193,7 +193,7 @@ reading = tokenizer.convert_tokens_to_ids("reading")
 
 
 def without(layer: int, head: int) -> float:
-    output = model.bert.encoder.layer[layer].attention.output
+    output = model.bert.encoder.layer[layer].attention.mix
     keep = torch.ones(H).index_fill(0, torch.tensor(head), 0.0).repeat_interleave(output.in_features // H)
     hook = output.register_forward_pre_hook(lambda module, args: (args[0] * keep,))
     logits = model(**inputs).prediction_logits

@@ -45,7 +45,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--attn", choices=("eager", "sdpa"), default="sdpa", help="attention of both (%(default)s)")
     parser.add_argument("--text", help="what both read (two sentences; random ids if there is no tokenizer)")
     parser.add_argument("--seed", type=int, default=0, help="of random ids and of the fault (%(default)s)")
-    parser.add_argument("--inject", metavar="MODULE", help="plant a fault, for example in layer.3.attention.output")
+    parser.add_argument("--inject", metavar="MODULE", help="plant a fault, for example in layer.3.attention.mix")
     return parser.parse_args()
 
 

@@ -145,10 +145,10 @@ def _use_attention_of_reference(name: str, model: transformers.PreTrainedModel) 
 
 @contextlib.contextmanager
 def rectangular(on: bool = True) -> Iterator[None]:
-    """Inside, our models keep padding in the batch and mask its keys, as they do while they are traced."""
+    """Inside, our models keep padding in the batch and hide it, as they do while they are traced."""
 
-    def rectangle(mask: Tensor | None, batch_size: int, seq_len: int) -> Packing:
-        return Packing(batch_size, seq_len, [(batch_size, seq_len)], key_mask=None if mask is None else mask != 0)
+    def rectangle(mask: Tensor | None, batch_size: int, seq_len: int, round_up: bool) -> Packing:
+        return Packing(batch_size, seq_len, None if mask is None else mask != 0)
 
     with pytest.MonkeyPatch.context() as patch:
         if on:

@@ -215,7 +215,7 @@ def test_the_rectangle_with_a_key_mask_gives_the_same(drawn):
     ragged = model(**batch, **EVERYTHING)
     with rectangular():
         rectangle = model(**batch, **EVERYTHING)
-    assert rectangle.layout.key_mask is not None and rectangle.keys() == ragged.keys()
+    assert rectangle.packing.token_index is None and rectangle.keys() == ragged.keys()
     for name in ("hidden_states", "attentions"):
         for x, y in zip(rectangle[name], ragged[name], strict=True):
             assert_near(x, y, 1e-12, name)
@@ -254,9 +254,21 @@ def test_padding_is_not_computed():
     assert seen == [int(mask.sum())] * 3
 
 
-def test_the_layout_is_made_once(monkeypatch):
+def test_in_bfloat16_ragged_batches_have_a_round_number_of_rows():
+    model, rows = BertModel(tiny_config(max_position_embeddings=50)).eval(), []
+    mask = torch.arange(50) < torch.tensor([[50], [31], [0], [20]])  # 101 tokens
+    batch = batch_of(model.config, (4, 50), mask)
+    model.encoder.layer[1].feed_forward.register_forward_hook(lambda _, args, output: rows.append(len(output)))
+    expected = model(**batch).last_hidden_state
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = model(**batch, output_hidden_states=True)
+    assert rows == [101, 102] and {state.shape for state in outputs.hidden_states} == {expected.shape}
+    assert_near(outputs.last_hidden_state, expected, 0.05)
+
+
+def test_the_packing_is_made_once(monkeypatch):
     calls, make = [], Packing.from_mask
-    monkeypatch.setattr(Packing, "from_mask", lambda *args: calls.append(1) or make(*args))
+    monkeypatch.setattr(Packing, "from_mask", lambda *args, **options: calls.append(1) or make(*args, **options))
     model = BertModel(tiny_config())
     model(**batch_of(model.config, mask=mask_of("left")))
     assert len(calls) == 1

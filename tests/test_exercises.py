@@ -229,7 +229,7 @@ def our_merge_heads(given, monkeypatch):
 def our_encoder_layer(given, monkeypatch):
     module = EncoderLayer(config(intermediate_size=6, layer_norm_eps=given["eps"])).eval()
     module.load_state_dict(given["weights"], strict=False)
-    monkeypatch.setattr(module.attention, "forward", lambda x, layout, output_attentions: (given["attend"](x), None))
+    monkeypatch.setattr(module.attention, "forward", lambda x, packing, output_attentions: (given["attend"](x), None))
     return module(given["x"], None)[0]
 
 

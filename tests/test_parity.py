@@ -27,7 +27,7 @@ def test_rows_come_in_the_order_of_the_forward_pass():
     theirs, ours = model_pair("BertForPreTraining", num_hidden_layers=2)
     rows = compare_modules(ours, theirs, batch_of(ours.config, (1, 9)))
     layer = [
-        *("attention.query", "attention.key", "attention.value", "attention.output", "attention_norm"),
+        *("attention.query", "attention.key", "attention.value", "attention.mix", "attention_norm"),
         *("feed_forward.up", "feed_forward.down", "feed_forward_norm"),
     ]
     assert [row.name for row in rows] == [

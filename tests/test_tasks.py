@@ -1,5 +1,7 @@
 """The seven models with a task: logits, losses and training against the reference, and where we differ on purpose."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,8 @@ from reference import (
     task_batch,
     use_attention,
 )
+
+from minibert.model.packing import Packing
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 GRADIENT_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -108,6 +112,11 @@ def test_gradients(name, task, changes, dtype):
         assert gradient_difference(ours, theirs) <= GRADIENT_TOLERANCE[dtype]
 
 
+def with_rows(added: int) -> Callable:
+    """`Packing.fill_up`, with this many rows."""
+    return lambda _, x, fill=0.0: F.pad(x, (*[0, 0] * (x.ndim - 1), 0, added), value=fill)
+
+
 @pytest.mark.parametrize("name", ATTENTIONS)
 @pytest.mark.parametrize("labelled_logits_only", [False, True])
 def test_rows_added_for_bfloat16_change_nothing(name, labelled_logits_only, monkeypatch):
@@ -115,8 +124,7 @@ def test_rows_added_for_bfloat16_change_nothing(name, labelled_logits_only, monk
     batch = task_batch("BertForPreTraining", ours.config, mask_of("gaps"))
     results = []
     for added in (0, 3):
-        for module in ("encoder", "tasks"):
-            monkeypatch.setattr(f"minibert.{module}.round_up_rows", lambda x, added=added: F.pad(x, (0, 0, 0, added)))
+        monkeypatch.setattr(Packing, "fill_up", with_rows(added))
         out = ours(**batch, output_hidden_states=True, labelled_logits_only=labelled_logits_only)
         gradients = torch.autograd.grad(out.loss, list(ours.parameters()), materialize_grads=True)
         results.append([out.loss, *logits_of(out).values(), *out.hidden_states, *gradients])

@@ -157,10 +157,10 @@ class RememberingEncoder(nn.Module):
         """
         if self.pooler is not None:
             return BertModelOutput(pooler_output=features)
-        layout = Packing.from_mask(attention_mask, *attention_mask.shape)
+        packing = Packing.from_mask(attention_mask, *attention_mask.shape)
         padded = features.new_zeros(*attention_mask.shape, features.shape[1])  # (B, S, D)
         padded[attention_mask != 0] = features
-        return BertModelOutput(last_hidden_state=padded, tokens=layout.flatten(padded), layout=layout)
+        return BertModelOutput(last_hidden_state=padded, tokens=packing.flatten(padded), packing=packing)
 
 
 def _real_tokens(batch: Batch, like: Tensor) -> Tensor:

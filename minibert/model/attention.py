@@ -5,44 +5,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert.model.config import BertConfig
-from minibert.model.packing import Packing
+from minibert.model.packing import Packing, attend, fused_attention
 
 
 def scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None, dropout: float = 0.0
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, dropout: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """softmax(Q K^T / sqrt(K)) V (Vaswani et al. 2017, equation 1), written out.
 
     Args:
         query, key, value: (B, H, S, K)
-        key_mask: (B, S) bool, False where a key must not be attended to. A row without any key gives zeros.
+        mask: (B, S) bool, False at padding, which neither attends nor is attended to: its rows are zero.
         dropout: probability with which an attention weight is dropped.
 
     Returns: the context (B, H, S, K) and the attention weights (B, H, S, S).
     """
     scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5  # (B, H, S, S)
-    if key_mask is None:
+    if mask is None:
         weights = scores.softmax(dim=-1)
     else:
-        visible = key_mask[:, None, None, :]  # (B, 1, 1, S)
+        both_real = mask[:, None, :, None] & mask[:, None, None, :]  # (B, 1, S, S)
         # The lowest number rather than -inf: a row without keys then has a softmax, which the product clears.
-        weights = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(dim=-1) * visible
+        weights = scores.masked_fill(~both_real, torch.finfo(scores.dtype).min).softmax(dim=-1) * both_real
     weights = F.dropout(weights, dropout)
     return weights @ value, weights
-
-
-def fused_attention(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None, dropout: float = 0.0
-) -> tuple[Tensor, None]:
-    """The same as `scaled_dot_product_attention` in PyTorch's one kernel, which never forms the weights."""
-    scale = query.shape[-1] ** -0.5
-    if key_mask is None:
-        return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale), None
-    # A row without keys is undefined in some kernels: let it see everything, then clear what it saw.
-    any_key = key_mask.any(dim=1)[:, None]  # (B, 1)
-    visible = (key_mask | ~any_key)[:, None, None, :]  # (B, 1, 1, S)
-    context = F.scaled_dot_product_attention(query, key, value, visible, dropout_p=dropout, scale=scale)
-    return context * any_key[:, :, None, None], None
 
 
 class MultiHeadSelfAttention(nn.Module):
@@ -57,28 +43,16 @@ class MultiHeadSelfAttention(nn.Module):
         self.query = nn.Linear(hidden, hidden)
         self.key = nn.Linear(hidden, hidden)
         self.value = nn.Linear(hidden, hidden)
-        self.output = nn.Linear(hidden, hidden)
+        self.mix = nn.Linear(hidden, hidden)
 
-    def forward(self, x: Tensor, layout: Packing, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
-        """x (T, D) -> (T, D), and the attention weights (B, H, S, S) if asked for."""
+    def forward(self, x: Tensor, packing: Packing, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
+        """x (T, D) -> (T, D), and the attention weights (B, H, S, S) if asked for.
+
+        `packing` says which of the T tokens belong to the same sequence; `attend` lets only those see each other.
+        """
+        query, key, value = self.query(x), self.key(x), self.value(x)  # (T, D) each
         explicit = output_attentions or self.config.attn_implementation == "eager"
-        attend = scaled_dot_product_attention if explicit else fused_attention
+        attention = scaled_dot_product_attention if explicit else fused_attention
         dropout = self.dropout.p if self.training else 0.0
-        projected = [layout.split(projection(x)) for projection in (self.query, self.key, self.value)]
-        contexts, weights = [], []
-        for sequences in zip(*projected, strict=True):  # those of equal length together: (sequences, n, D)
-            query, key, value = map(self.split_heads, sequences)
-            context, group_weights = attend(query, key, value, layout.key_mask, dropout)
-            contexts.append(merge_heads(context))
-            weights.append(group_weights)
-        x = self.output(layout.join(contexts, x.shape[0]))
-        return x, layout.pad_attention(weights) if output_attentions else None
-
-    def split_heads(self, x: Tensor) -> Tensor:
-        """(sequences, n, D) -> (sequences, H, n, K)"""
-        return x.unflatten(-1, (self.num_heads, x.shape[-1] // self.num_heads)).transpose(1, 2)
-
-
-def merge_heads(x: Tensor) -> Tensor:
-    """(sequences, H, n, K) -> (sequences, n, D)"""
-    return x.transpose(1, 2).flatten(2)
+        context, weights = attend(attention, query, key, value, packing, self.num_heads, dropout, output_attentions)
+        return self.mix(context), weights

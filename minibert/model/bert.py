@@ -10,7 +10,7 @@ from minibert.model.embeddings import Embeddings
 from minibert.model.encoder import Encoder
 from minibert.model.inputs import Inputs
 from minibert.model.outputs import ModelOutput
-from minibert.model.packing import Packing
+from minibert.model.packing import Packing, computes_in_bf16_on_a_cpu
 from minibert.model.pretrained import BertPreTrainedModel
 
 
@@ -25,7 +25,7 @@ class BertModelOutput(ModelOutput):
 
     # What the heads work on: the same hidden states without padding, and where they belong.
     tokens: Tensor | None = field(default=None, repr=False, metadata={"internal": True})  # (T, D)
-    layout: Packing | None = field(default=None, repr=False, metadata={"internal": True})
+    packing: Packing | None = field(default=None, repr=False, metadata={"internal": True})
 
 
 class Pooler(nn.Module):
@@ -81,17 +81,18 @@ class BertModel(BertPreTrainedModel):
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
         output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         inputs = Inputs.check(config, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        layout = Packing.from_mask(inputs.attention_mask, *inputs.words.shape[:2])
-        x = self.embeddings(
-            layout.flatten(inputs.words), layout.flatten(inputs.segment_ids), layout.flatten(inputs.position_ids)
-        )  # (T, D)
-        x, hidden_states, attentions = self.encoder(x, layout, output_attentions, output_hidden_states)
-        last_hidden_state = layout.unflatten(x)  # (B, S, D)
+        packing = Packing.from_mask(
+            inputs.attention_mask, *inputs.words.shape[:2], round_up=computes_in_bf16_on_a_cpu(self.encoder)
+        )
+        words, segments, positions = map(packing.flatten, (inputs.words, inputs.segment_ids, inputs.position_ids))
+        x = self.embeddings(words, segments, positions)  # (T, D)
+        x, hidden_states, attentions = self.encoder(x, packing, output_attentions, output_hidden_states)
+        last_hidden_state = hidden_states[-1] if output_hidden_states else packing.unflatten(x)  # (B, S, D)
         return BertModelOutput(
             last_hidden_state=last_hidden_state,
             pooler_output=None if self.pooler is None else self.pooler(last_hidden_state[:, 0]),
-            hidden_states=tuple(map(layout.unflatten, hidden_states)) if output_hidden_states else None,
+            hidden_states=tuple(hidden_states) if output_hidden_states else None,
             attentions=tuple(attentions) if output_attentions else None,
             tokens=x,
-            layout=layout,
+            packing=packing,
         )

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from minibert.model.attention import MultiHeadSelfAttention
 from minibert.model.config import BertConfig
-from minibert.model.packing import Packing, round_up_rows
+from minibert.model.packing import Packing
 
 
 def gelu_new(x: Tensor) -> Tensor:
@@ -61,9 +61,9 @@ class EncoderLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, x: Tensor, layout: Packing, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, packing: Packing, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
         """x (T, D) -> (T, D), and the attention weights (B, H, S, S) if asked for."""
-        attended, weights = self.attention(x, layout, output_attentions)
+        attended, weights = self.attention(x, packing, output_attentions)
         x = self.attention_norm(x + self.dropout(attended))
         x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         return x, weights
@@ -78,20 +78,22 @@ class Encoder(nn.Module):
         self.gradient_checkpointing = False
 
     def forward(
-        self, x: Tensor, layout: Packing, output_attentions: bool = False, output_hidden_states: bool = False
+        self, x: Tensor, packing: Packing, output_attentions: bool = False, output_hidden_states: bool = False
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """x (T, D) -> (T, D); the L + 1 hidden states (T, D) and L attention weights (B, H, S, S) asked for."""
-        num_tokens = x.shape[0]
-        hidden_states, attentions = [x], []
-        x = round_up_rows(x)
+        """x (T, D) -> (T, D); the L + 1 hidden states (B, S, D) and L attention weights (B, H, S, S) asked for."""
+        hidden_states, attentions = [], []
         for layer in self.layer:
+            if output_hidden_states:
+                state, x = packing.padded_view(x)
+                hidden_states.append(state)
             if self.gradient_checkpointing and self.training:
                 # Activations are not kept for the backward pass but computed again: less memory, more time.
-                x, weights = checkpoint(layer, x, layout, output_attentions, use_reentrant=False)
+                x, weights = checkpoint(layer, x, packing, output_attentions, use_reentrant=False)
             else:
-                x, weights = layer(x, layout, output_attentions)
-            if output_hidden_states:
-                hidden_states.append(x[:num_tokens])
+                x, weights = layer(x, packing, output_attentions)
             if output_attentions:
                 attentions.append(weights)
-        return x[:num_tokens], hidden_states if output_hidden_states else [], attentions
+        if output_hidden_states:
+            state, x = packing.padded_view(x)
+            hidden_states.append(state)
+        return x, hidden_states, attentions

@@ -1,24 +1,37 @@
-"""`Packing`: where each sequence of a padded batch lies in a flat matrix without padding.
+"""`Packing`: a padded batch as a flat matrix without padding, and attention over it.
 
-Only attention needs to know which tokens belong together; everything else in BERT acts on each token alone.
-So the model works on a flat (T, D) matrix of real tokens, and this object knows the way there and back.
-Sequences lie in it in the order of their lengths, so that attention can take those of equal length together
-as a plain view. The mask [[1, 1, 1], [1, 0, 0]], for example, says that the second row has one token only; it comes
-first, and the layout is
+Texts differ in length, so a batch of them is a rectangle with holes, and a model that computes the whole rectangle
+may spend most of its time on the holes. But only attention needs to know which tokens belong together; everything
+else in BERT acts on each token alone. So the model works on the T real tokens in one flat (T, D) matrix, and this
+object knows the way there and back:
 
-    groups = [(1, 1), (1, 3)]      one sequence of one token, then one of three
-    row_index = [1, 0]             in flat order: the second row of the batch, then the first
-    token_index = [3, 0, 1, 2]     where the four tokens stand in the batch, read row by row
+      the batch (B, S, D)              packed (T, D)             what attention sees
 
-At a first reading, `pad_attention` and `round_up_rows` can wait.
+    row 0   the  cat  sat               hello     ─ row 1        (1, 1, D)   hello
+    row 1   hello  ·    ·       ──▶     the       ┐              (2, 3, D)   the cat sat
+    row 2   it   is   so                cat       ├ row 0                    it  is  so
+                                        sat       ┘
+                                        it  ...   ─ row 2
+
+Sequences lie in it in the order of their lengths, so that those of equal length are a plain view, and attention takes
+them together. The gain: no work is done on padding, anywhere. The price: attention runs once for each length that
+occurs, and whoever looks inside the model (hooks, for example) finds tokens in rows, not sequences; `unflatten` brings
+anything (T, ...) back into the shape of the batch. The batch above is
+
+    groups = [(1, 1), (2, 3)]               one sequence of one token, then two of three
+    token_index = [3, 0, 1, 2, 6, 7, 8]     where the seven tokens stand in the batch, read row by row
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+# query, key, value (B, H, S, K), mask (B, S), dropout -> the context (B, H, S, K), and perhaps the weights
+Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -30,91 +43,129 @@ class Packing:
 
     batch_size: int  # B
     seq_len: int  # S
-    groups: list[tuple[int, int]]  # (how many sequences, of how many tokens each), in flat order
+    mask: Tensor | None = None  # (B, S) bool, True at real tokens; None: everywhere
     token_index: Tensor | None = None  # (T,) each token's place in the batch read row by row; None: all, in order
-    row_index: Tensor | None = None  # (N,) the row of each sequence, in flat order; empty sequences are left out
-    key_mask: Tensor | None = None  # (B, S) bool, only where padding must stay in (see `from_mask`)
+    groups: tuple[tuple[int, int], ...] = ()  # (how many sequences, of how many tokens each), in flat order
+    round_up: bool = False  # see `fill_up`
 
     @classmethod
-    def from_mask(cls, attention_mask: Tensor | None, batch_size: int, seq_len: int) -> Self:
-        """The layout of a batch in which `attention_mask` (B, S) is nonzero at real tokens; None: everywhere."""
-        everything = [(batch_size, seq_len)]
+    def from_mask(cls, attention_mask: Tensor | None, batch_size: int, seq_len: int, round_up: bool = False) -> Self:
+        """The packing of a batch in which `attention_mask` (B, S) is nonzero at real tokens; None: everywhere."""
+        rectangle = cls(batch_size, seq_len, round_up=round_up)
         if attention_mask is None:
-            return cls(batch_size, seq_len, everything)
+            return rectangle
         real = attention_mask != 0
         if torch.compiler.is_compiling():
-            # Ragged shapes depend on data, which torch.export and torch.compile cannot trace: keep the rectangle.
-            return cls(batch_size, seq_len, everything, key_mask=real)
+            # Ragged shapes depend on data, which torch.export and torch.compile cannot trace: keep the padding.
+            return cls(batch_size, seq_len, real)
         lengths, row_index = real.sum(1).sort(stable=True)
         sizes, counts = lengths.unique_consecutive(return_counts=True)
-        groups = [(c, n) for c, n in zip(counts.tolist(), sizes.tolist(), strict=True) if n > 0]
-        groups = groups or [(0, seq_len)]  # a batch without any token still has one group, of nothing
-        if groups == everything:
-            return cls(batch_size, seq_len, everything)
+        groups = tuple((c, n) for c, n in zip(counts.tolist(), sizes.tolist(), strict=True) if n > 0)
+        if groups == ((batch_size, seq_len),):
+            return rectangle
         row, column = real[row_index].nonzero(as_tuple=True)
-        return cls(batch_size, seq_len, groups, row_index[row] * seq_len + column, row_index[lengths > 0])
+        return cls(batch_size, seq_len, real, row_index[row] * seq_len + column, groups, round_up)
 
-    def flatten(self, padded: Tensor) -> Tensor:
-        """(B, S, ...) -> (T, ...): drop the padding."""
+    @property
+    def num_tokens(self) -> int:
+        """T; where padding stays in, all B * S."""
+        return self.batch_size * self.seq_len if self.token_index is None else len(self.token_index)
+
+    def flatten(self, padded: Tensor, fill: float = 0.0) -> Tensor:
+        """(B, S, ...) -> (T, ...): drop the padding. Rows that `fill_up` adds get `fill`."""
         flat = padded.flatten(0, 1)
-        return flat if self.token_index is None else flat[self.token_index]
+        return self.fill_up(flat if self.token_index is None else flat[self.token_index], fill)
 
     def unflatten(self, flat: Tensor, fill: float = 0.0) -> Tensor:
         """(T, ...) -> (B, S, ...): put every token back in its place; padding gets `fill`."""
         shape = (self.batch_size, self.seq_len, *flat.shape[1:])
+        flat = flat[: self.num_tokens]
         if self.token_index is not None:
             padded = flat.new_full((self.batch_size * self.seq_len, *flat.shape[1:]), fill)
             return padded.index_copy(0, self.token_index, flat).view(shape)
-        if self.key_mask is not None:
-            padding = ~self.key_mask.view(self.batch_size, self.seq_len, *(1 for _ in flat.shape[1:]))
+        if self.mask is not None:
+            padding = ~self.mask.view(self.batch_size, self.seq_len, *(1 for _ in flat.shape[1:]))
             return flat.view(shape).masked_fill(padding, fill)
         return flat.view(shape)
 
-    def split(self, flat: Tensor) -> list[Tensor]:
-        """(T, D) -> for each group of sequences of equal length n, a view (sequences, n, D).
+    def padded_view(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """(T, D) -> the same in the shape of the batch, (B, S, D), and (T, D) taken from there.
 
-        Rows beyond the T tokens, which `round_up_rows` appends, are in no group.
+        Whoever goes on with the latter makes the former a part of the graph: it gets a gradient, and can be changed
+        by a hook.
         """
-        sizes = [count * length for count, length in self.groups]
-        parts = flat[: sum(sizes)].split(sizes)
+        padded = self.unflatten(flat)
+        return padded, self.flatten(padded)
+
+    def fill_up(self, rows: Tensor, fill: float = 0.0) -> Tensor:
+        """(N, ...) -> `rows` and, if `round_up`, at most N / 32 rows of `fill` below them, which belong to nothing.
+
+        In bfloat16 on a CPU, oneDNN compiles a product for each new number of rows. With six significant binary
+        digits there are few such numbers, and ragged batches soon meet only old ones.
+        """
+        unit = 1 << max(0, len(rows).bit_length() - 6) if self.round_up else 1
+        missing = -len(rows) % unit
+        return F.pad(rows, (*[0, 0] * (rows.ndim - 1), 0, missing), value=fill) if missing else rows
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """(T, D) -> for each group of sequences of equal length n, a view (sequences, n, D)."""
+        parts = flat[: self.num_tokens].split([count * length for count, length in self.groups])
         return [
             part.view(count, length, flat.shape[1]) for part, (count, length) in zip(parts, self.groups, strict=True)
         ]
 
-    def join(self, parts: list[Tensor], num_rows: int) -> Tensor:
-        """The inverse of `split`: (sequences, n, D) of each group -> (num_rows, D), zeros beyond the T tokens."""
-        flat = [part.flatten(0, 1) for part in parts]
-        missing = num_rows - sum(part.shape[0] for part in flat)
-        if missing:
-            flat.append(flat[0].new_zeros(missing, flat[0].shape[1]))
-        return flat[0] if len(flat) == 1 else torch.cat(flat)
-
-    def pad_attention(self, parts: list[Tensor]) -> Tensor:
-        """Attention weights (sequences, H, n, n) of each group -> (B, H, S, S), zeros where there is padding."""
-        if self.token_index is None:
-            (weights,) = parts
-            return weights if self.key_mask is None else weights * self.key_mask[:, None, :, None]
-        heads = parts[0].shape[1]
-        padded = parts[0].new_zeros(self.batch_size, heads, self.seq_len, self.seq_len)
-        rows = self.row_index.split([count for count, _ in self.groups])
-        columns = self.split((self.token_index % self.seq_len)[:, None])
-        for weights, row, column in zip(parts, rows, columns, strict=True):
-            column = column.squeeze(-1)  # (sequences, n)
-            # Index (sequences, n, n) of every weight in the batch, for all heads at once.
-            index = (row[:, None, None], slice(None), column[:, :, None], column[:, None, :])
-            padded[index] = weights.permute(0, 2, 3, 1)
-        return padded
+    def join(self, parts: list[Tensor]) -> Tensor:
+        """The inverse of `split`: (sequences, n, D) of each group -> (T, D)."""
+        return self.fill_up(torch.cat([part.flatten(0, 1) for part in parts]))
 
 
-def round_up_rows(x: Tensor) -> Tensor:
-    """(N, D) -> x with zero rows below it, at most N / 32 of them, where bfloat16 is computed on a CPU; else x.
+def attend(
+    attention: Attention,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packing: Packing,
+    num_heads: int,
+    dropout: float,
+    output_attentions: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """`attention` within every sequence, by every head in its own share of the D dimensions.
 
-    There, oneDNN compiles a product for each new number of rows. With six significant binary digits there are few
-    such numbers, and ragged batches soon meet only old ones.
+    Args:
+        query, key, value: (T, D)
+
+    Returns: the context (T, D) and, if asked for, the weights (B, H, S, S).
     """
-    in_bf16 = x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
-    if x.device.type != "cpu" or not in_bf16 or torch.compiler.is_compiling():
-        return x
-    unit = 1 << max(0, len(x).bit_length() - 6)
-    missing = -len(x) % unit
-    return F.pad(x, (0, 0, 0, missing)) if missing else x
+
+    def all_heads(sequences: list[Tensor], mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        heads = [x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in sequences]  # (sequences, H, n, K) each
+        context, weights = attention(*heads, mask, dropout)
+        return context.transpose(1, 2).flatten(2), weights  # (sequences, n, D), (sequences, H, n, n)
+
+    projected = (query, key, value)
+    if output_attentions or not packing.groups:
+        # The padded batch, where there is no other form, or where its weights are to be seen.
+        context, weights = all_heads([packing.unflatten(x) for x in projected], packing.mask)
+        return packing.flatten(context), weights if output_attentions else None
+    groups = zip(*map(packing.split, projected), strict=True)  # of sequences of equal length
+    return packing.join([all_heads(group, None)[0] for group in groups]), None
+
+
+def fused_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, dropout: float = 0.0
+) -> tuple[Tensor, None]:
+    """The same as `scaled_dot_product_attention` in PyTorch's one kernel, which never forms the weights."""
+    scale = query.shape[-1] ** -0.5
+    if mask is None:
+        return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale), None
+    # A row without keys is undefined in some kernels: let it see everything, then clear what it saw.
+    visible = (mask | ~mask.any(dim=1)[:, None])[:, None, None, :]  # (B, 1, 1, S)
+    context = F.scaled_dot_product_attention(query, key, value, visible, dropout_p=dropout, scale=scale)
+    return context * mask[:, None, :, None], None
+
+
+def computes_in_bf16_on_a_cpu(module: nn.Module) -> bool:
+    """Whether a packing for `module` should `round_up`."""
+    weight = next(module.parameters())
+    in_bf16 = weight.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
+    return in_bf16 and weight.device.type == "cpu" and not torch.compiler.is_compiling()

@@ -8,7 +8,6 @@ padding is neither computed nor counted, and labels at masked positions are igno
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert.labels import IGNORE_INDEX
@@ -17,7 +16,7 @@ from minibert.model.config import BertConfig
 from minibert.model.heads import ClassificationHead, MLMHead, NSPHead
 from minibert.model.losses import cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
 from minibert.model.outputs import ModelOutput
-from minibert.model.packing import Packing, round_up_rows
+from minibert.model.packing import Packing
 from minibert.model.pretrained import BertPreTrainedModel
 
 
@@ -133,17 +132,16 @@ def _predict_words(
     if labels is None:
         if labelled_logits_only:
             raise ValueError("labelled_logits_only=True needs labels: they say which positions to compute")
-        return encoded.layout.unflatten(head(encoded.tokens)), None
-    labels = _labels_of_real_tokens(labels, encoded.layout)  # (B, S)
+        return encoded.packing.unflatten(head(encoded.tokens)), None
+    packing = encoded.packing
+    labels = _labels_of_real_tokens(labels, packing)  # (B, S)
     if labelled_logits_only:
         labelled = labels != IGNORE_INDEX
         x, labels = encoded.last_hidden_state[labelled], labels[labelled]  # (labels, D), (labels,)
-        logits = head(round_up_rows(x))
-        added = logits.shape[0] - x.shape[0]  # rows without a label
-        loss = mlm_loss(logits, F.pad(labels, (0, added), value=IGNORE_INDEX), label_count)
-        return logits[: x.shape[0]], loss
+        logits = head(packing.fill_up(x))
+        return logits[: len(x)], mlm_loss(logits, packing.fill_up(labels, IGNORE_INDEX), label_count)
     logits = head(encoded.tokens)  # (T, V)
-    return encoded.layout.unflatten(logits), mlm_loss(logits, encoded.layout.flatten(labels), label_count)
+    return packing.unflatten(logits), mlm_loss(logits, packing.flatten(labels, IGNORE_INDEX), label_count)
 
 
 class BertForNextSentencePrediction(BertPreTrainedModel):
@@ -227,9 +225,9 @@ class BertForTokenClassification(BertPreTrainedModel):
         logits = self.classifier(encoded.tokens)  # (T, C)
         loss = None
         if labels is not None:
-            labels = _labels_of_real_tokens(labels, encoded.layout)
-            loss = cross_entropy(logits, encoded.layout.flatten(labels), label_count=label_count)
-        return TaskOutput(loss, encoded.layout.unflatten(logits), encoded.hidden_states, encoded.attentions)
+            labels = _labels_of_real_tokens(labels, encoded.packing)
+            loss = cross_entropy(logits, encoded.packing.flatten(labels, IGNORE_INDEX), label_count=label_count)
+        return TaskOutput(loss, encoded.packing.unflatten(logits), encoded.hidden_states, encoded.attentions)
 
 
 class BertForQuestionAnswering(BertPreTrainedModel):
@@ -256,7 +254,7 @@ class BertForQuestionAnswering(BertPreTrainedModel):
         encoded = self.bert(*inputs, **named_inputs)
         logits = self.span_classifier(encoded.tokens)  # (T, 2)
         lowest = torch.finfo(logits.dtype).min
-        start_logits, end_logits = encoded.layout.unflatten(logits, fill=lowest).unbind(-1)  # (B, S) each
+        start_logits, end_logits = encoded.packing.unflatten(logits, fill=lowest).unbind(-1)  # (B, S) each
         loss = None
         if start_positions is not None and end_positions is not None:
             loss = span_loss(start_logits, end_logits, start_positions, end_positions)
@@ -295,9 +293,9 @@ def _merge_choices(x: Tensor | bool | None) -> Tensor | bool | None:
     return x.flatten(0, 1) if isinstance(x, Tensor) else x
 
 
-def _labels_of_real_tokens(labels: Tensor, layout: Packing) -> Tensor:
+def _labels_of_real_tokens(labels: Tensor, packing: Packing) -> Tensor:
     """(B, S) -> (B, S), with IGNORE_INDEX at masked positions, whatever stands there."""
-    expected = (layout.batch_size, layout.seq_len)
+    expected = (packing.batch_size, packing.seq_len)
     if tuple(labels.shape) != expected:
         raise ValueError(f"labels must have shape {expected} like the input, got {tuple(labels.shape)}")
-    return layout.unflatten(layout.flatten(labels), fill=IGNORE_INDEX)
+    return packing.unflatten(packing.flatten(labels), fill=IGNORE_INDEX)
