@@ -40,7 +40,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
-from minibert.checkpoint.hub import local_folder
+from minibert.checkpoint.opened import local_folder
 
 tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
 model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)

@@ -38,7 +38,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
-from minibert.checkpoint.hub import local_folder
+from minibert.checkpoint.opened import local_folder
 from minibert.model.attention import fused_attention, merge_heads, scaled_dot_product_attention
 from minibert.model.packing import Packing
 
@@ -230,7 +230,7 @@ bar = figure.colorbar(image, ax=axes, label="attention weight")
 
 # %%
 merged = contexts.transpose(0, 1).reshape(T, D)  # (H, T, K) -> (T, H, K) -> (T, D)
-assert torch.equal(merged, merge_heads(contexts[None])[0])
+assert torch.equal(merged, merge_heads(contexts.transpose(0, 1)))
 output = merged @ attention.mix.weight.T + attention.mix.bias
 parts = [contexts[h] @ attention.mix.weight[:, h * K : (h + 1) * K].T for h in range(H)]
 torch.testing.assert_close(output, sum(parts) + attention.mix.bias)
@@ -246,12 +246,12 @@ class OurSelfAttention(nn.Module):
     def __init__(self, hidden: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.query, self.key, self.value, self.output = (nn.Linear(hidden, hidden) for _ in range(4))
+        self.query, self.key, self.value, self.mix = (nn.Linear(hidden, hidden) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (f(x).view(len(x), self.heads, -1).transpose(0, 1) for f in (self.query, self.key, self.value))
         weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(dim=-1)
-        return self.output((weights @ v).transpose(0, 1).flatten(1))
+        return self.mix((weights @ v).transpose(0, 1).flatten(1))
 
 
 # %%

@@ -39,7 +39,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
-from minibert.checkpoint.hub import local_folder
+from minibert.checkpoint.opened import local_folder
 from minibert.model.attention import MultiHeadSelfAttention
 from minibert.model.packing import Packing
 

@@ -38,8 +38,8 @@ import torch
 # %%
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
 from minibert.checkpoint.files import read_tensors, write_tensors
-from minibert.checkpoint.hub import local_folder
 from minibert.checkpoint.key_map import KEY_MAP, from_reference, to_reference
+from minibert.checkpoint.opened import local_folder
 
 folder = local_folder("minibert-tiny")
 print("a checkpoint is a folder with", ", ".join(sorted(path.name for path in folder.iterdir())))

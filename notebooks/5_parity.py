@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
-from minibert.checkpoint.hub import local_folder
+from minibert.checkpoint.opened import local_folder
 from minibert.inference.parity import compare_modules, module_names, plant_fault
 
 # %%

@@ -36,7 +36,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
-from minibert.checkpoint.hub import local_folder
+from minibert.checkpoint.opened import local_folder
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
 from minibert.model.losses import mlm_loss, nsp_loss
 

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from minibert import BertForPreTraining, BertTokenizer
-from minibert.checkpoint.hub import local_folder
+from minibert.checkpoint.opened import local_folder
 from minibert.model.packing import Packing
 
 # %%

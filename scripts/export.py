@@ -14,13 +14,14 @@ from torch import Tensor
 
 import minibert
 from minibert.checkpoint.files import CheckpointError, write_text
+from minibert.checkpoint.opened import Checkpoint
 from minibert.commands.run import run
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.job import TASKS
 from minibert.inference.export import INPUTS, OnnxModel, agreement, check_libraries, export_onnx, quantize_int8
 from minibert.inference.export_example import example_program
-from minibert.inference.loading import load_tokenizer_for, quiet_loading, saved_as
-from minibert.model.pretrained import BertPreTrainedModel
+from minibert.inference.loading import load_tokenizer_for, saved_as
+from minibert.model.pretrained import BertPreTrainedModel, quiet_loading
 from minibert.report import say
 from minibert.text.stdlib_docs import python_documentation
 from minibert.text.tokenizer import BertTokenizer
@@ -35,8 +36,9 @@ def main() -> None:
     options = parse()
     check_libraries()
     refuse_used(options.output)
-    model = load(options.model)
-    tokenizer = load_tokenizer_for(model, options.model)
+    checkpoint = Checkpoint.open(options.model)
+    model = load(checkpoint)
+    tokenizer = load_tokenizer_for(model, checkpoint)
     if options.eval is not None:
         task_of(model, options.eval, tokenizer)  # what is wrong with the file is told before the work begins
     say("model", f"{type(model).__name__} of {options.model}, {model.num_parameters() / 1e6:.1f} million parameters")
@@ -74,19 +76,19 @@ def refuse_used(folder: Path) -> None:
         )
 
 
-def load(name: str) -> BertPreTrainedModel:
+def load(checkpoint: Checkpoint) -> BertPreTrainedModel:
     """The model of the class that the checkpoint's config names. Raises `CheckpointError` if it is not whole."""
-    said = saved_as(name)
+    said = saved_as(checkpoint)
     model_class = getattr(minibert, said, None)
     if not (isinstance(model_class, type) and issubclass(model_class, BertPreTrainedModel)):
-        raise CheckpointError(f"{name}: its config says {said}, which is no class of minibert")
+        raise CheckpointError(f"{checkpoint.name}: its config says {said}, which is no class of minibert")
     with quiet_loading():
-        model, info = model_class.from_pretrained(name, output_loading_info=True)
+        model, info = model_class.from_pretrained(checkpoint, output_loading_info=True)
         missing = info["missing_keys"]
         if model_class is minibert.BertModel and missing and all(".pooler." in key for key in missing):
-            return model_class.from_pretrained(name, add_pooling_layer=False)
+            return model_class.from_pretrained(checkpoint, add_pooling_layer=False)
     if missing:
-        raise CheckpointError(f"{name}: its config says {said}, but it lacks {', '.join(missing)}")
+        raise CheckpointError(f"{checkpoint.name}: its config says {said}, but it lacks {', '.join(missing)}")
     return model
 
 

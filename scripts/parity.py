@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 import minibert
-from minibert.checkpoint.files import CheckpointError, read_tensors
-from minibert.checkpoint.hub import local_folder, resolve_files, resolve_weights
+from minibert.checkpoint.files import CheckpointError
 from minibert.checkpoint.key_map import from_reference
+from minibert.checkpoint.opened import VOCABULARY_FILES, Checkpoint
 from minibert.commands.run import run
 from minibert.inference.parity import Comparison, compare_modules, plant_fault
 from minibert.text.tokenizer import BertTokenizer
@@ -29,8 +29,9 @@ RANDOM_LENGTH = 24  # tokens that are drawn when the checkpoint has no tokenizer
 
 def main() -> int:
     options = parse()
-    ours, theirs = load_pair(options.model, options.attn)
-    inputs = make_inputs(options.model, ours.config, options.text, options.seed)
+    checkpoint = Checkpoint.open(options.model)
+    ours, theirs = load_pair(checkpoint, options.attn)
+    inputs = make_inputs(checkpoint, ours.config, options.text, options.seed)
     if isinstance(ours, minibert.BertForMultipleChoice):
         inputs = {name: ids[:, None] for name, ids in inputs.items()}  # (1, 1, S): a single choice
     if options.inject:
@@ -49,7 +50,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load_pair(name: str, attention: str) -> tuple[minibert.BertModel, torch.nn.Module]:
+def load_pair(checkpoint: Checkpoint, attention: str) -> tuple[minibert.BertModel, torch.nn.Module]:
     """(our model, the reference's) of one checkpoint, in eval mode."""
     try:
         import transformers
@@ -58,19 +59,20 @@ def load_pair(name: str, attention: str) -> tuple[minibert.BertModel, torch.nn.M
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("minibert").setLevel(logging.ERROR)  # what is missing is refused below, the rest plays no role
-    class_name, arguments = choose_class(name)
+    class_name, arguments = choose_class(checkpoint)
     arguments |= {"attn_implementation": attention, "dtype": torch.float32}
-    ours, info = getattr(minibert, class_name).from_pretrained(name, output_loading_info=True, **arguments)
+    ours, info = getattr(minibert, class_name).from_pretrained(checkpoint, output_loading_info=True, **arguments)
     if info["missing_keys"]:
         missing = ", ".join(info["missing_keys"])
-        raise CheckpointError(f"{name}: cannot compare {class_name}, because the checkpoint lacks {missing}")
-    return ours, getattr(transformers, class_name).from_pretrained(local_folder(name) or name, **arguments).eval()
+        raise CheckpointError(f"{checkpoint.name}: cannot compare {class_name}, because the checkpoint lacks {missing}")
+    folder = checkpoint.weights().parent
+    return ours, getattr(transformers, class_name).from_pretrained(folder, **arguments).eval()
 
 
-def choose_class(name: str) -> tuple[str, dict]:
+def choose_class(checkpoint: Checkpoint) -> tuple[str, dict]:
     """The class that uses most of the weights that the checkpoint has, and arguments for it."""
-    config = minibert.BertConfig.from_pretrained(name)
-    names, _ = from_reference(read_tensors(resolve_weights(name)))
+    config = minibert.BertConfig.from_pretrained(checkpoint)
+    names, _ = from_reference(checkpoint.tensors())
     parts = {our_name.split(".")[0] for our_name in names}
     has_pooler = "bert.pooler.dense.weight" in names
     if {"mlm_head", "nsp_head"} <= parts and has_pooler:
@@ -83,16 +85,16 @@ def choose_class(name: str) -> tuple[str, dict]:
     return "BertModel", {"add_pooling_layer": has_pooler}
 
 
-def make_inputs(name: str, config: minibert.BertConfig, text: str | None, seed: int) -> dict[str, Tensor]:
+def make_inputs(checkpoint: Checkpoint, config: minibert.BertConfig, text: str | None, seed: int) -> dict[str, Tensor]:
     """One sequence without padding: `input_ids` and `token_type_ids` (1, S)."""
     limit = config.max_position_embeddings
-    if text is None and not resolve_files(name, ["tokenizer.json", "vocab.txt"]):
+    if text is None and not checkpoint.first(VOCABULARY_FILES):
         generator = torch.Generator().manual_seed(seed)
         sizes = {"input_ids": config.vocab_size, "token_type_ids": config.type_vocab_size}
         shape = (1, min(RANDOM_LENGTH, limit))
         return {key: torch.randint(size, shape, generator=generator) for key, size in sizes.items()}
     texts = [TEXT, TEXT_PAIR][: config.type_vocab_size] if text is None else [text]
-    encoded = BertTokenizer.from_pretrained(name)(*texts, truncation=True, max_length=limit, return_tensors="pt")
+    encoded = BertTokenizer.from_pretrained(checkpoint)(*texts, truncation=True, max_length=limit, return_tensors="pt")
     return {key: encoded[key] for key in ("input_ids", "token_type_ids")}
 
 

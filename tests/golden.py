@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import minibert
-from minibert.checkpoint.hub import SHIPPED
 from minibert.checkpoint.key_map import from_reference
+from minibert.checkpoint.opened import SHIPPED
 
 FILE = Path(__file__).parent / "data" / "golden_minibert_tiny.json"
 CHECKPOINT = SHIPPED / "minibert-tiny"

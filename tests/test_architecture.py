@@ -31,7 +31,7 @@ ORDER = (
 )
 
 # The rooms beside the model, and all that each may import (and itself). No job imports another job.
-FILES_OF_CHECKPOINTS = {"checkpoint.hub", "checkpoint.files"}
+FILES_OF_CHECKPOINTS = {"checkpoint.opened", "checkpoint.files"}
 BESIDE = {
     "report": set(),
     "text": {"labels", *FILES_OF_CHECKPOINTS},

@@ -14,7 +14,7 @@ from exercise_values import FOLDER, as_argument, as_json, reference_values
 from grade import find_fault, grade, main
 
 from minibert.commands.run import run
-from minibert.model.attention import MultiHeadSelfAttention, merge_heads, scaled_dot_product_attention
+from minibert.model.attention import merge_heads, scaled_dot_product_attention, split_heads
 from minibert.model.config import BertConfig
 from minibert.model.embeddings import Embeddings
 from minibert.model.encoder import EncoderLayer
@@ -218,12 +218,11 @@ def our_scaled_dot_product_attention(given, monkeypatch):
 
 
 def our_split_heads(given, monkeypatch):
-    sizes = {"hidden_size": given["x"].shape[-1], "num_attention_heads": given["num_heads"]}
-    return MultiHeadSelfAttention(config(**sizes)).split_heads(given["x"])
+    return split_heads(given["x"], given["num_heads"]).transpose(1, 2)  # the package leaves tokens in front
 
 
 def our_merge_heads(given, monkeypatch):
-    return merge_heads(given["x"])
+    return merge_heads(given["x"].transpose(1, 2))
 
 
 def our_encoder_layer(given, monkeypatch):

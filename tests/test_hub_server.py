@@ -10,9 +10,9 @@ from hub_look_alike import Hub, client_settings, running_hub
 from reference import reference_model
 from reference_tokenizer import vocab_path
 
-from minibert import BertModel, BertTokenizer
+from minibert import BertModel, BertTokenizer, pipeline
 from minibert.checkpoint.files import CheckpointError
-from minibert.checkpoint.hub import resolve_files, resolve_first, resolve_weights
+from minibert.checkpoint.opened import SHIPPED, Checkpoint
 
 NAME = "someone/some-bert"
 FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "vocab.txt": b"[PAD]"}
@@ -71,6 +71,27 @@ def test_a_model_and_its_tokenizer_by_name(hub: Hub, made: Path):
     assert hub.fetched() == [], "the second time they come from the cache"
 
 
+def test_a_pipeline_asks_once_what_there_is(hub: Hub, tmp_path: Path):
+    folder = SHIPPED / "minibert-tiny"
+    hub.add(NAME, {path.name: path.read_bytes() for path in folder.iterdir()})
+    found = pipeline("fill-mask", NAME, precision="fp32")("A list is a mutable [MASK].")
+    assert found == pipeline("fill-mask", folder, precision="fp32")("A list is a mutable [MASK].")
+    assert [request for request in hub.requests if "/api/" in f"/{request.split()[1]}"] == [f"GET api/models/{NAME}"]
+    assert sorted(set(hub.fetched())) == ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    assert len(hub.fetched()) == 4
+
+
+def test_all_parts_come_from_the_commit_that_was_listed(hub: Hub):
+    repository = hub.add(NAME, {"config.json": b"old", "vocab.txt": b"old"})
+    listed = Checkpoint.open(NAME)
+    old = repository.commit("main")
+    repository.revisions = {old: repository.revisions["main"], "main": {"config.json": b"new", "vocab.txt": b"new"}}
+    repository.commit = lambda revision: {"main": "0" * 40}.get(revision, revision)
+    repository.files = lambda commit: repository.revisions["main" if commit == "0" * 40 else commit]
+    assert contents(listed.paths(["config.json", "vocab.txt"])) == {"config.json": b"old", "vocab.txt": b"old"}
+    assert contents(Checkpoint.open(NAME).paths(["config.json"])) == {"config.json": b"new"}
+
+
 @pytest.mark.parametrize(
     "there, needed",
     [
@@ -86,7 +107,7 @@ def test_a_model_and_its_tokenizer_by_name(hub: Hub, made: Path):
 def test_only_what_is_needed_is_downloaded(hub: Hub, there: list[str], needed: list[str]):
     index = b'{"weight_map": {"x": "a", "y": "b", "z": "a"}}'
     hub.add(NAME, {name: index if name.endswith(".json") else name.encode() for name in there})
-    path = resolve_weights(NAME)
+    path = Checkpoint.open(NAME).weights()
     assert path.name == needed[0] and hub.fetched() == needed
     assert all((path.parent / name).is_file() for name in needed)
 
@@ -94,14 +115,14 @@ def test_only_what_is_needed_is_downloaded(hub: Hub, there: list[str], needed: l
 def test_a_repository_without_weights(hub: Hub):
     hub.add(NAME, {"config.json": b"{}", "tf_model.h5": b""})
     with pytest.raises(CheckpointError, match=f"{NAME}: no weights found on the hub; expected one of model.safe"):
-        resolve_weights(NAME)
-    assert resolve_files(NAME, ["vocab.txt"]) == {} and resolve_first(NAME, ["vocab.txt"]) is None
+        Checkpoint.open(NAME).weights()
+    assert Checkpoint.open(NAME).paths(["vocab.txt"]) == {} and Checkpoint.open(NAME).first(["vocab.txt"]) is None
 
 
 def test_a_missing_shard_on_the_hub(hub: Hub):
     hub.add(NAME, {"model.safetensors.index.json": b'{"weight_map": {"x": "a", "y": "b"}}', "a": b"a"})
     with pytest.raises(CheckpointError, match=f"'{NAME}': b could not be fetched from the hub"):
-        resolve_weights(NAME)
+        Checkpoint.open(NAME).weights()
 
 
 # --- where: revision, cache_dir, token
@@ -112,45 +133,45 @@ def test_a_branch_a_tag_and_a_commit(hub: Hub):
     repository.revisions |= {"dev/1": {"config.json": b"branch"}, "v1.0": {"config.json": b"tag"}}
     asked = {None: b"main", "main": b"main", "dev/1": b"branch", "v1.0": b"tag", repository.commit("v1.0"): b"tag"}
     for revision, expected in asked.items():
-        assert contents(resolve_files(NAME, ["config.json"], revision=revision)) == {"config.json": expected}
+        assert contents(Checkpoint.open(NAME, revision=revision).paths(["config.json"])) == {"config.json": expected}
     with pytest.raises(CheckpointError, match=f"'{NAME}' has no revision 'v9' on the hub; check revision=") as raised:
-        resolve_files(NAME, ["config.json"], revision="v9")
+        Checkpoint.open(NAME, revision="v9").paths(["config.json"])
     assert is_one_line(raised)
 
 
 def test_a_branch_that_moved_is_downloaded_anew(hub: Hub):
     hub.add(NAME, {"config.json": b"old"})
-    assert resolve_first(NAME, ["config.json"]).read_bytes() == b"old"
+    assert Checkpoint.open(NAME).first(["config.json"]).read_bytes() == b"old"
     hub.repositories[NAME].commit = lambda _: "0" * 40
     hub.repositories[NAME].files = lambda _: {"config.json": b"new"}
-    assert resolve_first(NAME, ["config.json"]).read_bytes() == b"new"
+    assert Checkpoint.open(NAME).first(["config.json"]).read_bytes() == b"new"
 
 
 def test_the_cache_lies_where_it_is_wanted(hub: Hub, tmp_path: Path):
     hub.add(NAME, FILES)
-    assert hub.home in resolve_first(NAME, ["config.json"]).parents
-    assert tmp_path / "mine" in resolve_first(NAME, ["config.json"], cache_dir=tmp_path / "mine").parents
+    assert hub.home in Checkpoint.open(NAME).first(["config.json"]).parents
+    assert tmp_path / "mine" in Checkpoint.open(NAME, cache_dir=tmp_path / "mine").first(["config.json"]).parents
 
 
 def test_a_private_repository_needs_its_token(hub: Hub):
     hub.add(NAME, FILES, token="secret")
     for token in (None, "wrong"):
         with pytest.raises(CheckpointError, match="the hub has no such repository; .*a private one needs token="):
-            resolve_weights(NAME, token=token)
-    assert resolve_weights(NAME, token="secret").read_bytes() == FILES["model.safetensors"]
+            Checkpoint.open(NAME, token=token).weights()
+    assert Checkpoint.open(NAME, token="secret").weights().read_bytes() == FILES["model.safetensors"]
 
 
 def test_a_gated_repository_says_what_to_do(hub: Hub):
     hub.add(NAME, FILES, token="admitted", gated=True)
     with pytest.raises(CheckpointError, match=f"'{NAME}': it is gated: accept its conditions .* or pass token="):
-        resolve_weights(NAME)
-    assert resolve_weights(NAME, token="admitted").is_file()
+        Checkpoint.open(NAME).weights()
+    assert Checkpoint.open(NAME, token="admitted").weights().is_file()
 
 
 def test_token_true_without_a_saved_one(hub: Hub):
     hub.add(NAME, FILES)
     with pytest.raises(CheckpointError, match="the hub could not be asked .*[Tt]oken") as raised:
-        resolve_weights(NAME, token=True)
+        Checkpoint.open(NAME, token=True).weights()
     assert is_one_line(raised)
 
 
@@ -167,9 +188,9 @@ def test_a_mistyped_name(hub: Hub, name: str):
 
 def test_a_deleted_repository_still_comes_from_the_cache(hub: Hub):
     hub.add(NAME, FILES)
-    resolve_weights(NAME)
+    Checkpoint.open(NAME).weights()
     del hub.repositories[NAME]
-    assert resolve_weights(NAME).read_bytes() == FILES["model.safetensors"]
+    assert Checkpoint.open(NAME).weights().read_bytes() == FILES["model.safetensors"]
 
 
 # --- without network
@@ -184,13 +205,13 @@ NO_NETWORK = {
 @pytest.mark.parametrize("environment, where, why", NO_NETWORK.values(), ids=NO_NETWORK)
 def test_a_warm_cache_and_no_network(hub: Hub, environment: dict, where: dict, why: str):
     hub.add(NAME, {**FILES, "pytorch_model.bin": b"never fetched"})
-    warm = {**resolve_files(NAME, ["config.json", "vocab.txt"]), "weights": resolve_weights(NAME)}
+    warm = {**Checkpoint.open(NAME).paths(["config.json", "vocab.txt"]), "weights": Checkpoint.open(NAME).weights()}
     hub.requests.clear()
     with client_settings(**settings_of(hub, **environment)):
-        found = resolve_files(NAME, ["config.json", "tokenizer.json", "vocab.txt"], **where)
-        assert {**found, "weights": resolve_weights(NAME, **where)} == warm
+        found = Checkpoint.open(NAME, **where).paths(["config.json", "tokenizer.json", "vocab.txt"])
+        assert {**found, "weights": Checkpoint.open(NAME, **where).weights()} == warm
         commit = warm["weights"].parent.name
-        assert resolve_weights(NAME, revision=commit, **where) == warm["weights"]
+        assert Checkpoint.open(NAME, revision=commit, **where).weights() == warm["weights"]
     assert hub.requests == []
 
 
@@ -208,22 +229,22 @@ def test_a_cold_cache_and_no_network(hub: Hub, environment: dict, where: dict, w
 
 def test_a_cache_without_the_weights_and_no_network(hub: Hub):
     hub.add(NAME, FILES)
-    resolve_files(NAME, ["config.json"])
+    Checkpoint.open(NAME).paths(["config.json"])
     expected = f"{NAME}: no weights found in the part of it that is in the hub cache, and the hub may not be asked"
     with pytest.raises(CheckpointError, match=expected):
-        resolve_weights(NAME, local_files_only=True)
+        Checkpoint.open(NAME, local_files_only=True).weights()
 
 
 def test_a_hub_in_trouble(hub: Hub, caplog):
     hub.add(NAME, FILES)
     hub.status = 503
     with pytest.raises(CheckpointError, match=r"the hub could not be asked \(.*503.*\); try again") as raised:
-        resolve_weights(NAME)
+        Checkpoint.open(NAME).weights()
     assert is_one_line(raised)
     hub.status = None
-    warm = resolve_weights(NAME)
+    warm = Checkpoint.open(NAME).weights()
     hub.status = 503
-    assert resolve_weights(NAME) == warm
+    assert Checkpoint.open(NAME).weights() == warm
     assert warnings_in(caplog) == []
 
 
@@ -236,8 +257,8 @@ def test_after_a_download_that_broke_off_the_file_is_whole(hub: Hub, monkeypatch
     hub.cuts = 2
     while hub.cuts:  # newer versions of the client go on by themselves, older ones leave that to the next call
         with contextlib.suppress(CheckpointError):
-            resolve_weights(NAME)
-    assert resolve_weights(NAME).read_bytes() == FILES["model.safetensors"]
+            Checkpoint.open(NAME).weights()
+    assert Checkpoint.open(NAME).weights().read_bytes() == FILES["model.safetensors"]
     assert hub.fetched() == ["model.safetensors"] * 3
 
 
@@ -248,9 +269,9 @@ def test_a_download_that_never_ends_well_leaves_nothing_half(hub: Hub, monkeypat
     with pytest.raises(
         CheckpointError, match=f"'{NAME}': model.safetensors could not be fetched .*try again"
     ) as raised:
-        resolve_weights(NAME)
+        Checkpoint.open(NAME).weights()
     assert is_one_line(raised)
     hub.cuts = 0
     with pytest.raises(CheckpointError, match="not in the hub cache"):
-        resolve_weights(NAME, local_files_only=True)
-    assert resolve_weights(NAME).read_bytes() == FILES["model.safetensors"]
+        Checkpoint.open(NAME, local_files_only=True).weights()
+    assert Checkpoint.open(NAME).weights().read_bytes() == FILES["model.safetensors"]

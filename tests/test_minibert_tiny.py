@@ -6,7 +6,7 @@ import torch
 import transformers
 
 from minibert import BertForPreTraining, BertModel, BertTokenizer
-from minibert.checkpoint.hub import SHIPPED
+from minibert.checkpoint.opened import SHIPPED
 from minibert.inference.fill_mask import FillMaskPipeline
 
 NAME = "minibert-tiny"

@@ -1,16 +1,14 @@
 """A checkpoint made ready for a task: its model, its tokenizer, and the certainty that its head was trained."""
 
-import contextlib
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from minibert.checkpoint.files import CheckpointError
+from minibert.checkpoint.opened import Checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.precision import dtype_of
-from minibert.model.pretrained import BertPreTrainedModel
+from minibert.model.pretrained import BertPreTrainedModel, quiet_loading
 from minibert.text.tokenizer import BertTokenizer
 
 
@@ -33,38 +31,39 @@ def load_for(
     than the model.
     """
     dtype = dtype_of(precision)
-    said = saved_as(name)
+    checkpoint = Checkpoint.open(name)
+    said = saved_as(checkpoint)
     # Two classes call their head `classifier`, so that its name alone proves nothing.
     if trained_as and said.startswith("BertFor") and said not in trained_as:
-        raise CheckpointError(_not_trained(name, task, trained_as, f"{said} and has another head"))
+        raise CheckpointError(_not_trained(checkpoint, task, trained_as, f"{said} and has another head"))
     with quiet_loading():  # heads that the task does not need are no news here
         arguments = {} if trained_as else {"add_pooling_layer": False}
-        model, info = model_class.from_pretrained(name, output_loading_info=True, **arguments)
+        model, info = model_class.from_pretrained(checkpoint, output_loading_info=True, **arguments)
     if missing := info["missing_keys"]:
-        raise CheckpointError(_not_trained(name, task, trained_as, f"{said} and lacks {', '.join(missing)}"))
+        raise CheckpointError(_not_trained(checkpoint, task, trained_as, f"{said} and lacks {', '.join(missing)}"))
     compute_layers_in(model, dtype)
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to("cpu" if device == -1 else device)
-    return model, load_tokenizer_for(model, name)
+    return model, load_tokenizer_for(model, checkpoint)
 
 
-def saved_as(name: str | Path) -> str:
+def saved_as(checkpoint: Checkpoint) -> str:
     """The class that the checkpoint's config names; `BertModel` if it names none."""
-    return (BertConfig.from_pretrained(name).architectures or ["BertModel"])[0]
+    return (BertConfig.from_pretrained(checkpoint).architectures or ["BertModel"])[0]
 
 
-def load_tokenizer_for(model: BertPreTrainedModel, name: str | Path) -> BertTokenizer:
-    """The tokenizer of the checkpoint `name`, whose `model_max_length` is what `model` can read at most.
+def load_tokenizer_for(model: BertPreTrainedModel, checkpoint: Checkpoint) -> BertTokenizer:
+    """The tokenizer of the checkpoint, whose `model_max_length` is what `model` can read at most.
 
     Raises `CheckpointError` if it has more tokens than `model`.
     """
-    tokenizer = BertTokenizer.from_pretrained(name)
+    tokenizer = BertTokenizer.from_pretrained(checkpoint)
     tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     if len(tokenizer) > model.config.vocab_size:
         raise CheckpointError(
-            f"{name}: the tokenizer has {len(tokenizer):,} word pieces, the model {model.config.vocab_size:,};"
-            " put the tokenizer there that the model was trained with"
+            f"{checkpoint.name}: the tokenizer has {len(tokenizer):,} word pieces, the model"
+            f" {model.config.vocab_size:,}; put the tokenizer there that the model was trained with"
         )
     return tokenizer
 
@@ -83,20 +82,9 @@ def compute_layers_in(model: BertPreTrainedModel, dtype: torch.dtype) -> None:
     )
 
 
-def _not_trained(name: str | Path, task: str, trained_as: tuple[str, ...], found: str) -> str:
+def _not_trained(checkpoint: Checkpoint, task: str, trained_as: tuple[str, ...], found: str) -> str:
     expected = f"a checkpoint of {' or '.join(trained_as)}" if trained_as else "a whole encoder"
     return (
-        f"{name}: {task} needs {expected}, but this one is {found}:"
+        f"{checkpoint.name}: {task} needs {expected}, but this one is {found}:"
         " its predictions would be random. Fine-tune it for the task first, or choose another"
     )
-
-
-@contextlib.contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Inside, `from_pretrained` does not report what a file lacks or has too much: the caller looks at it."""
-    logger = logging.getLogger("minibert.model.pretrained")
-    usual, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = usual

@@ -9,24 +9,25 @@ from minibert.model.packing import Packing, attend, fused_attention
 
 
 def scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, dropout: float = 0.0
+    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None, dropout: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """softmax(Q K^T / sqrt(K)) V (Vaswani et al. 2017, equation 1), written out.
 
     Args:
         query, key, value: (B, H, S, K)
-        mask: (B, S) bool, False at padding, which neither attends nor is attended to: its rows are zero.
+        key_mask: (B, S) bool, False where a key must not be attended to; (B, S, S) where that depends on the query.
+            A query without any key gives zeros.
         dropout: probability with which an attention weight is dropped.
 
     Returns: the context (B, H, S, K) and the attention weights (B, H, S, S).
     """
     scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5  # (B, H, S, S)
-    if mask is None:
+    if key_mask is None:
         weights = scores.softmax(dim=-1)
     else:
-        both_real = mask[:, None, :, None] & mask[:, None, None, :]  # (B, 1, S, S)
+        visible = key_mask[:, None, None] if key_mask.ndim == 2 else key_mask[:, None]  # (B, 1, 1 or S, S)
         # The lowest number rather than -inf: a row without keys then has a softmax, which the product clears.
-        weights = scores.masked_fill(~both_real, torch.finfo(scores.dtype).min).softmax(dim=-1) * both_real
+        weights = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(dim=-1) * visible
     weights = F.dropout(weights, dropout)
     return weights @ value, weights
 
@@ -50,9 +51,19 @@ class MultiHeadSelfAttention(nn.Module):
 
         `packing` says which of the T tokens belong to the same sequence; `attend` lets only those see each other.
         """
-        query, key, value = self.query(x), self.key(x), self.value(x)  # (T, D) each
         explicit = output_attentions or self.config.attn_implementation == "eager"
         attention = scaled_dot_product_attention if explicit else fused_attention
         dropout = self.dropout.p if self.training else 0.0
-        context, weights = attend(attention, query, key, value, packing, self.num_heads, dropout, output_attentions)
-        return self.mix(context), weights
+        query, key, value = (split_heads(f(x), self.num_heads) for f in (self.query, self.key, self.value))  # (T, H, K)
+        context, weights = attend(attention, query, key, value, packing, dropout, output_attentions)
+        return self.mix(merge_heads(context)), weights
+
+
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(T, D) -> (T, H, K)"""
+    return x.unflatten(-1, (num_heads, x.shape[-1] // num_heads))
+
+
+def merge_heads(context: Tensor) -> Tensor:
+    """(T, H, K) -> (T, D)"""
+    return context.flatten(-2)

@@ -5,8 +5,8 @@ from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from minibert.checkpoint.files import CheckpointError, read_json, write_text
-from minibert.checkpoint.hub import resolve_first
+from minibert.checkpoint.files import CheckpointError, write_text
+from minibert.checkpoint.opened import Checkpoint, open_from
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
@@ -139,30 +139,14 @@ class BertConfig:
             raise CheckpointError(f"{source}: {error}") from error
 
     @classmethod
-    def from_pretrained(
-        cls,
-        name_or_folder: str | Path,
-        *,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
-        **changes,
-    ) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path | Checkpoint, **options: Any) -> Self:
         """Read `config.json` (in the oldest checkpoints `bert_config.json`) of a folder or hub name.
 
+        options: where it is, as for `Checkpoint.open`; all others are fields to change.
         Raises `CheckpointError` when there is none, or when it does not describe a BERT encoder.
         """
-        where = {
-            "revision": revision,
-            "cache_dir": cache_dir,
-            "local_files_only": local_files_only,
-            "token": token,
-        }
-        path = resolve_first(name_or_folder, ["config.json", "bert_config.json"], **where)
-        if path is None:
-            raise CheckpointError(f"{name_or_folder}: no config.json found; is this the folder of a checkpoint?")
-        return cls.from_dict(read_json(path), source=str(path), **changes)
+        values, path = open_from(pretrained_model_name_or_path, options).config()
+        return cls.from_dict(values, source=str(path), **options)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields of `config.json`, in the form that `transformers` reads."""

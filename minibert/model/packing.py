@@ -22,7 +22,7 @@ anything (T, ...) back into the shape of the batch. The batch above is
     token_index = [3, 0, 1, 2, 6, 7, 8]     where the seven tokens stand in the batch, read row by row
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# query, key, value (B, H, S, K), mask (B, S), dropout -> the context (B, H, S, K), and perhaps the weights
+# query, key, value (B, H, S, K), key_mask (B, S), dropout -> the context (B, H, S, K), and perhaps the weights
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor | None]]
 
 
@@ -108,14 +108,12 @@ class Packing:
         return F.pad(rows, (*[0, 0] * (rows.ndim - 1), 0, missing), value=fill) if missing else rows
 
     def split(self, flat: Tensor) -> list[Tensor]:
-        """(T, D) -> for each group of sequences of equal length n, a view (sequences, n, D)."""
+        """(T, ...) -> for each group of sequences of equal length n, a view (sequences, n, ...)."""
         parts = flat[: self.num_tokens].split([count * length for count, length in self.groups])
-        return [
-            part.view(count, length, flat.shape[1]) for part, (count, length) in zip(parts, self.groups, strict=True)
-        ]
+        return [part.unflatten(0, group) for part, group in zip(parts, self.groups, strict=True)]
 
     def join(self, parts: list[Tensor]) -> Tensor:
-        """The inverse of `split`: (sequences, n, D) of each group -> (T, D)."""
+        """The inverse of `split`: (sequences, n, ...) of each group -> (T, ...)."""
         return self.fill_up(torch.cat([part.flatten(0, 1) for part in parts]))
 
 
@@ -125,43 +123,45 @@ def attend(
     key: Tensor,
     value: Tensor,
     packing: Packing,
-    num_heads: int,
     dropout: float,
     output_attentions: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """`attention` within every sequence, by every head in its own share of the D dimensions.
+    """`attention` within every sequence, head by head.
 
     Args:
-        query, key, value: (T, D)
+        query, key, value: (T, H, K)
 
-    Returns: the context (T, D) and, if asked for, the weights (B, H, S, S).
+    Returns: the context (T, H, K) and, if asked for, the weights (B, H, S, S), zero where there is padding.
     """
 
-    def all_heads(sequences: list[Tensor], mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        heads = [x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in sequences]  # (sequences, H, n, K) each
-        context, weights = attention(*heads, mask, dropout)
-        return context.transpose(1, 2).flatten(2), weights  # (sequences, n, D), (sequences, H, n, n)
+    def each_head(sequences: Iterable[Tensor], key_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        heads = (x.transpose(1, 2) for x in sequences)  # (sequences, n, H, K) -> (sequences, H, n, K)
+        context, weights = attention(*heads, key_mask, dropout)
+        return context.transpose(1, 2), weights
 
     projected = (query, key, value)
-    if output_attentions or not packing.groups:
-        # The padded batch, where there is no other form, or where its weights are to be seen.
-        context, weights = all_heads([packing.unflatten(x) for x in projected], packing.mask)
-        return packing.flatten(context), weights if output_attentions else None
-    groups = zip(*map(packing.split, projected), strict=True)  # of sequences of equal length
-    return packing.join([all_heads(group, None)[0] for group in groups]), None
+    if packing.groups and not output_attentions:
+        groups = zip(*map(packing.split, projected), strict=True)  # of sequences of equal length
+        return packing.join([each_head(group, None)[0] for group in groups]), None
+    # As a padded batch: where there is no other form, or where its weights are to be seen.
+    real = packing.mask
+    both_real = real[:, :, None] & real[:, None] if real is not None and output_attentions else real
+    context, weights = each_head(map(packing.unflatten, projected), both_real)
+    return packing.flatten(context), weights if output_attentions else None
 
 
 def fused_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, dropout: float = 0.0
+    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None, dropout: float = 0.0
 ) -> tuple[Tensor, None]:
     """The same as `scaled_dot_product_attention` in PyTorch's one kernel, which never forms the weights."""
     scale = query.shape[-1] ** -0.5
-    if mask is None:
+    if key_mask is None:
         return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale), None
     # A row without keys is undefined in some kernels: let it see everything, then clear what it saw.
-    visible = (mask | ~mask.any(dim=1)[:, None])[:, None, None, :]  # (B, 1, 1, S)
+    any_key = key_mask.any(dim=1)[:, None]  # (B, 1)
+    visible = (key_mask | ~any_key)[:, None, None, :]  # (B, 1, 1, S)
     context = F.scaled_dot_product_attention(query, key, value, visible, dropout_p=dropout, scale=scale)
-    return context * mask[:, None, :, None], None
+    return context * any_key[:, :, None, None], None
 
 
 def computes_in_bf16_on_a_cpu(module: nn.Module) -> bool:

@@ -1,17 +1,19 @@
 """`BertPreTrainedModel`: what all models share: initial weights, loading, saving, resizing, freezing."""
 
+import contextlib
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from minibert.checkpoint.files import CheckpointError, read_tensors, write_tensors
-from minibert.checkpoint.hub import resolve_weights
 from minibert.checkpoint.key_map import from_reference, to_reference
+from minibert.checkpoint.opened import Checkpoint, open_from
 from minibert.checkpoint.soundness import check_layers, check_shapes, check_weights, not_finite
 from minibert.model.config import BertConfig
 from minibert.model.skeleton import skeleton
@@ -59,18 +61,14 @@ class BertPreTrainedModel(nn.Module):
     @classmethod
     def from_pretrained(
         cls,
-        name_or_folder: str | Path,
+        pretrained_model_name_or_path: str | Path | Checkpoint,
         *,
         config: BertConfig | None = None,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
         dtype: torch.dtype | str = torch.float32,
         torch_dtype: torch.dtype | str | None = None,
         ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False,
-        **changes,
+        **options: Any,
     ) -> Self | tuple[Self, dict[str, list]]:
         """Load a checkpoint: a folder, a checkpoint that ships with minibert, or a name on the hub.
 
@@ -80,23 +78,22 @@ class BertPreTrainedModel(nn.Module):
             torch_dtype: the older name of `dtype`.
             ignore_mismatched_sizes: initialise a head of another size anew instead of raising.
             output_loading_info: also return {"missing_keys", "unexpected_keys", "mismatched_keys"}.
-            changes: fields of the config to change (`num_labels=3`, `attn_implementation="eager"`), or arguments
-                of the model's class (`add_pooling_layer=False`).
+            options: where it is, as for `Checkpoint.open`; fields of the config to change (`num_labels=3`,
+                `attn_implementation="eager"`); or arguments of the model's class (`add_pooling_layer=False`).
 
         Returns: the model in eval mode; tensors that the checkpoint lacks are newly initialised, and reported.
         Raises: `CheckpointError` naming the file and the key.
         """
-        where = dict(revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token)
-        of_config = {f.name for f in fields(BertConfig)}
-        config_changes = {name: value for name, value in changes.items() if name in of_config}
-        arguments = {name: value for name, value in changes.items() if name not in of_config}
+        checkpoint = open_from(pretrained_model_name_or_path, options)
+        of_config = {f.name for f in fields(BertConfig)} & options.keys()
+        changes = {name: options.pop(name) for name in of_config}
         if config is None:
-            config = BertConfig.from_pretrained(name_or_folder, **where, **config_changes)
-        elif config_changes:
-            raise ValueError(f"pass either config= or {', '.join(config_changes)}=, not both")
-        path = resolve_weights(name_or_folder, **where)
+            config = BertConfig.from_pretrained(checkpoint, **changes)
+        elif changes:
+            raise ValueError(f"pass either config= or {', '.join(changes)}=, not both")
+        path = checkpoint.weights()
         with skeleton():  # no memory is taken and nothing is initialised twice
-            model = cls(config, **arguments)
+            model = cls(config, **options)
         info = model._load_tensors(read_tensors(path), path, _as_dtype(torch_dtype or dtype), ignore_mismatched_sizes)
         model.eval()
         _report(info, path, cls.__name__)
@@ -284,6 +281,16 @@ def _as_dtype(dtype: torch.dtype | str) -> torch.dtype | None:
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     return torch.equal(a, b.to(a.dtype))  # which may differ within a file
+
+
+@contextlib.contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Inside, `from_pretrained` does not report what a file lacks or has too much: the caller looks at it."""
+    usual, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = usual
 
 
 def _report(info: dict[str, list], path: Path, model_name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from tokenizers import AddedToken, Encoding
 
 from minibert.checkpoint.files import CheckpointError, write_text
-from minibert.checkpoint.hub import resolve_files, resolve_first
+from minibert.checkpoint.opened import VOCABULARY_FILES, Checkpoint, open_from
 from minibert.text.batch_encoding import BatchEncoding, pad_columns
 from minibert.text.tokenizer_config import ATTRIBUTES, CONFIG_FILES, normalization_settings, read_settings
 from minibert.text.tokenizer_inputs import NO_LIMIT, Layout, as_batch, as_columns
@@ -82,32 +82,24 @@ class BertTokenizer:
     # --- where a tokenizer comes from, and goes to
 
     @classmethod
-    def from_pretrained(
-        cls,
-        name_or_folder: str | Path,
-        *,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
-        **overrides: Any,
-    ) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path | Checkpoint, **options: Any) -> Self:
         """Read the tokenizer of a checkpoint: `tokenizer.json` if there is one, else `vocab.txt`.
 
         `tokenizer_config.json`, where there is one, has the last word on its settings; without it, a bare
         `vocab.txt` is taken for an uncased one, and a `tokenizer.json` is taken as it is. (The reference
         lowercases then, even with a `tokenizer.json` that says otherwise.)
-        overrides: arguments of the constructor that win over the files.
+        options: where it is, as for `Checkpoint.open`; all others are arguments of the constructor that win over the
+            files.
         Raises `CheckpointError` when the checkpoint or both files cannot be found.
         """
-        where = dict(revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token)
-        vocab = resolve_first(name_or_folder, ["tokenizer.json", "vocab.txt"], **where)
+        checkpoint = open_from(pretrained_model_name_or_path, options)
+        vocab = checkpoint.first(VOCABULARY_FILES)
         if vocab is None:
             raise CheckpointError(
-                f"{name_or_folder}: found neither tokenizer.json nor vocab.txt; put one of them there"
+                f"{checkpoint.name}: found neither tokenizer.json nor vocab.txt; put one of them there"
                 " (vocab.txt: one token per line, in the order of the ids)"
             )
-        return cls(vocab, **read_settings(resolve_files(name_or_folder, CONFIG_FILES, **where)) | overrides)
+        return cls(vocab, **read_settings(checkpoint.paths(CONFIG_FILES)) | options)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, lowercase: bool = True, min_frequency: int = 2) -> Self:
