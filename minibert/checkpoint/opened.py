@@ -1,9 +1,9 @@
 """A checkpoint, opened once: a folder on this machine, one that ships with minibert, or a repository on the hub."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -87,6 +87,10 @@ class Checkpoint:
         """The first of the `candidates` that the checkpoint has, or None; the others are not downloaded."""
         return next((self.path(file) for file in candidates if self.has(file)), None)
 
+    def inside(self, folder: str) -> Self:
+        """One of its folders, as a checkpoint of its own; "." is the checkpoint itself."""
+        return self if folder == "." else replace(self, name=f"{self.name}/{folder}", folder=self.folder / folder)
+
     def weights(self) -> Path:
         """The first of `WEIGHT_FILES` that the checkpoint has.
 
@@ -140,6 +144,7 @@ class Repository(Checkpoint):
     files: set[str] = field(default_factory=set)
     commit: str = ""
     where: dict[str, Any] = field(default_factory=dict)
+    repository: str = ""  # its name; `name` also says which folder of it is meant
 
     @classmethod
     def listed(cls, name: str, where: dict[str, Any]) -> "Repository":
@@ -178,17 +183,18 @@ class Repository(Checkpoint):
             why = f"the hub could not be asked ({_reason(error)}); try again online, or pass a folder"
             raise _HubSilent(why) from error
         files = {file.rfilename for file in info.siblings or ()}
-        return cls(name, note=" on the hub", files=files, commit=info.sha or "", where=where)
+        return cls(name, note=" on the hub", files=files, commit=info.sha or "", where=where, repository=name)
 
     def has(self, file: str) -> bool:
         """Whether the repository has this file."""
-        return file in self.files
+        return (self.folder / file).as_posix() in self.files
 
     def path(self, file: str) -> Path:
         """Where the file is in the hub's cache, downloaded if it was not there."""
-        path = self._download(file, **self.where)
+        place = (self.folder / file).as_posix()
+        path = self._download(place, **self.where)
         if self.commit and self.commit not in path.parts:  # the branch has moved on since it was listed
-            path = self._download(file, **self.where | {"revision": self.commit})
+            path = self._download(place, **self.where | {"revision": self.commit})
         return path
 
     def _download(self, file: str, **where: Any) -> Path:
@@ -196,12 +202,12 @@ class Repository(Checkpoint):
         from huggingface_hub.errors import GatedRepoError
 
         try:
-            return Path(hf_hub_download(self.name, file, **where))
+            return Path(hf_hub_download(self.repository, file, **where))
         except GatedRepoError as error:
-            raise CheckpointError(f"{self.name!r}: {GATED}") from error
+            raise CheckpointError(f"{self.repository!r}: {GATED}") from error
         except Exception as error:  # of the client's network library, which differs between its versions
             raise CheckpointError(
-                f"{self.name!r}: {file} could not be fetched from the hub, try again: {_reason(error)}"
+                f"{self.repository!r}: {file} could not be fetched from the hub, try again: {_reason(error)}"
             ) from error
 
 
@@ -213,7 +219,7 @@ def _cached_folder(name: str, revision: str | None, cache_dir: str | Path | None
     """The folder of a revision in the hub's cache, when it holds something of a checkpoint."""
     from huggingface_hub import try_to_load_from_cache
 
-    for file in (*CONFIG_FILES, *VOCABULARY_FILES, *WEIGHT_FILES):
+    for file in (*CONFIG_FILES, *VOCABULARY_FILES, *WEIGHT_FILES, "modules.json"):
         path = try_to_load_from_cache(name, file, cache_dir=cache_dir, revision=revision)
         if isinstance(path, str):
             return Path(path).parent

@@ -1,0 +1,83 @@
+"""The encoder's layers in another number format, while the model that everybody sees stays as it is.
+
+Nearly all the work is in the layers, and bfloat16 halves it. What is around them stays fp32: logits in bfloat16 would
+have two digits, a probability could be wrong by some percent, and neighbours be equal.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minibert.model.encoder import Encoder
+from minibert.model.pretrained import BertPreTrainedModel
+
+
+class FastLayers:
+    """Calls models with converted copies of their layers' parameters, which follow every change of these.
+
+    The price is the memory of the copies. (A change through `parameter.data` of what lies in its memory is hidden from
+    everybody in PyTorch; after one, make a new pipeline.)
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._encoder: _ConvertedEncoder | None = None
+
+    def __reduce__(self) -> tuple:
+        return FastLayers, (self.dtype,)  # a pickle, or a copy, makes its own converted layers when it needs them
+
+    def __call__(self, model: BertPreTrainedModel, **inputs: Tensor) -> Any:
+        """What `model(**inputs)` gives, nearly, and in the same type."""
+        encoder = model.encoder_model.encoder
+        if self._encoder is None or self._encoder.made_of != _state(encoder):
+            self._encoder = _ConvertedEncoder(encoder, self.dtype)
+        return _with_encoder(model, self._encoder)(**inputs)
+
+
+class _ConvertedEncoder(nn.Module):
+    """`encoder` with its parameters in `dtype`; gives what it takes."""
+
+    def __init__(self, encoder: Encoder, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.encoder = _converted(encoder, dtype)
+        self.made_of = _state(encoder)
+        self._kept = [x.detach() for x in encoder.parameters()]  # so that nothing else can come to their addresses
+
+    def forward(self, x: Tensor, *args: Any) -> tuple[Tensor, ...]:
+        y, *others = self.encoder(x.to(self.dtype), *args)
+        return y.to(x.dtype), *([z.to(x.dtype) for z in states] for states in others)
+
+
+def _state(encoder: Encoder) -> list[tuple[int, int]]:
+    """Where each parameter lies, and how often it was changed."""
+    return [(x.data_ptr(), 0 if x.is_inference() else x._version) for x in encoder.parameters()]
+
+
+def _view(module: nn.Module) -> nn.Module:
+    """Another module that shares all with `module`: parameters, parts, hooks, config; but its lists are its own."""
+    view = copy.copy(module)
+    view._parameters, view._modules = module._parameters.copy(), module._modules.copy()
+    return view
+
+
+def _converted(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    view = _view(module)
+    view.training = False
+    for name, parameter in module._parameters.items():
+        view._parameters[name] = None if parameter is None else parameter.detach().to(dtype)
+    for name, part in module._modules.items():
+        view._modules[name] = None if part is None else _converted(part, dtype)
+    return view
+
+
+def _with_encoder(model: nn.Module, encoder: nn.Module) -> nn.Module:
+    """A view of `model` that calls another encoder."""
+    view = _view(model)
+    if "bert" in view._modules:
+        view._modules["bert"] = _with_encoder(model.bert, encoder)
+    else:
+        view._modules["encoder"] = encoder
+    return view
