@@ -21,7 +21,8 @@ from minibert.finetuning.job import TASKS
 from minibert.inference.export import INPUTS, OnnxModel, agreement, check_libraries, export_onnx, quantize_int8
 from minibert.inference.export_example import example_program
 from minibert.inference.loading import load_tokenizer_for, saved_as
-from minibert.model.pretrained import BertPreTrainedModel, quiet_loading
+from minibert.model.pretrained import BertPreTrainedModel
+from minibert.model.weights import quiet_loading
 from minibert.report import say
 from minibert.text.stdlib_docs import python_documentation
 from minibert.text.tokenizer import BertTokenizer

@@ -22,12 +22,16 @@ ORDER = (
     "model.embeddings",
     "model.attention",
     "model.encoder",
+    "model.heads",
     "model.skeleton",
+    "model.weights",
+    "model.reference_names",
+    "model.changes",
     "model.pretrained",
     "model.bert",
-    "model.heads",
     "model.losses",
     "model.tasks",
+    "model.auto",
 )
 
 # The rooms beside the model, and all that each may import (and itself). No job imports another job.

@@ -179,7 +179,7 @@ def test_a_difference_is_seen(exported):
     model, path = exported
     changed = copy.deepcopy(model)
     with torch.no_grad():
-        changed.encoder_model.encoder.layer[0].feed_forward.down.bias[0] += 0.01
+        changed.base_model.encoder.layer[0].feed_forward.down.bias[0] += 0.01
     assert largest_difference(changed, OnnxModel(path)) > export.TOLERANCE
 
 

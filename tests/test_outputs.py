@@ -24,7 +24,7 @@ def test_three_ways_to_a_field():
 
 def test_what_was_not_computed_is_left_out():
     outputs = Example(logits="logits", hidden_states=())
-    assert outputs.keys() == ("logits", "hidden_states") and len(outputs) == 2
+    assert list(outputs.keys()) == ["logits", "hidden_states"] and len(outputs) == 2
     assert outputs[0] == "logits" and outputs.loss is None
     assert list(outputs) == ["logits", "hidden_states"] and "loss" not in outputs
     assert dict(outputs) == {"logits": "logits", "hidden_states": ()}

@@ -97,8 +97,8 @@ def test_a_fault_is_small_seeded_and_alone():
     before = {name: p.detach().clone() for name, p in ours.named_parameters(remove_duplicate=False)}
     plant_fault(ours, "mlm_head.decoder", seed=1)
     after = dict(ours.named_parameters(remove_duplicate=False))
-    assert [name for name in before if not torch.equal(before[name], after[name])] == ["mlm_head.decoder.weight"]
-    noise = after["mlm_head.decoder.weight"] - before["mlm_head.decoder.weight"]
+    assert [name for name in before if not torch.equal(before[name], after[name])] == ["cls.predictions.decoder.weight"]
+    noise = after["cls.predictions.decoder.weight"] - before["cls.predictions.decoder.weight"]
     assert 0.9e-3 < noise.std() < 1.1e-3
     _, again = model_pair("BertForMaskedLM")
     plant_fault(again, "mlm_head.decoder", seed=1)

@@ -8,7 +8,8 @@ from minibert.checkpoint.files import CheckpointError
 from minibert.checkpoint.opened import Checkpoint
 from minibert.model.config import BertConfig
 from minibert.model.precision import dtype_of
-from minibert.model.pretrained import BertPreTrainedModel, quiet_loading
+from minibert.model.pretrained import BertPreTrainedModel
+from minibert.model.weights import quiet_loading
 from minibert.text.tokenizer import BertTokenizer
 
 
@@ -75,7 +76,7 @@ def compute_layers_in(model: BertPreTrainedModel, dtype: torch.dtype) -> None:
     """
     if dtype == torch.float32:
         return
-    encoder = model.encoder_model.encoder.to(dtype)
+    encoder = model.base_model.encoder.to(dtype)
     encoder.register_forward_pre_hook(lambda _, args: (args[0].to(dtype), *args[1:]))
     encoder.register_forward_hook(
         lambda _, args, output: (output[0].float(), *([x.float() for x in states] for states in output[1:]))

@@ -3,6 +3,7 @@
 Nothing here knows the reference but by the names of its modules (`checkpoint.key_map`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -54,8 +55,15 @@ def plant_fault(model: BertPreTrainedModel, module: str, seed: int = 0) -> None:
 
 def module_names(model: BertPreTrainedModel) -> dict[str, str]:
     """{name without what all names begin with: full name} of all modules that have a weight."""
-    names = [name for name, module in model.named_modules() if isinstance(getattr(module, "weight", None), Tensor)]
+    names = [name for name, module in _own_modules(model) if isinstance(getattr(module, "weight", None), Tensor)]
     return {name.removeprefix("bert.").removeprefix("encoder."): name for name in names}
+
+
+def _own_modules(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """All modules below, by the names that they have in the source: `named_modules` speaks the reference's."""
+    for name, child in module.named_children():
+        yield f"{prefix}{name}", child
+        yield from _own_modules(child, f"{prefix}{name}.")
 
 
 def _reference_name(model: BertPreTrainedModel, name: str) -> str:
