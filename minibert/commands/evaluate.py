@@ -12,7 +12,6 @@ from pathlib import Path
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.files import CheckpointError
-from minibert.commands.run import run
 from minibert.inference.minimal_pairs import MinimalPair, minimal_pair_accuracy, read_minimal_pairs
 from minibert.inference.pseudo_likelihood import pseudo_perplexity
 from minibert.pretraining.evaluation import evaluate_pretraining, spread_sentences
@@ -26,35 +25,32 @@ from minibert.text.packed import PackedCorpus
 SCORED_SENTENCES = 500  # by pseudo-perplexity, which takes a forward pass for every token
 
 
-def main() -> None:
-    options = parse()
+def main(options: argparse.Namespace) -> None:
     model, tokenizer, has_nsp_head = load(options.model)
     paradigms = read_minimal_pairs(options.minimal_pairs or [], options.limit)
     if options.corpus or not paradigms:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             corpus, _ = prepare(options.corpus, tokenizer, len(tokenizer), Path(folder) / "corpus")
             if options.corpus is None:
-                _, corpus = corpus.split()  # what scripts/pretrain.py holds out
+                _, corpus = corpus.split()  # what `minibert pretrain` holds out
             score_text(model, tokenizer, has_nsp_head, corpus)
     if paradigms:
         score_pairs(model, tokenizer, paradigms)
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="NAME", help="a folder or a hub name")
     parser.add_argument(
         "--corpus",
         nargs="+",
         metavar="PATH",
         help="text files or folders that it was not trained on (default, without --minimal-pairs: the documents that"
-        " scripts/pretrain.py holds out of Python's documentation)",
+        " `minibert pretrain` holds out of Python's documentation)",
     )
     parser.add_argument(
         "--minimal-pairs", nargs="+", metavar="PATH", help="BLiMP's JSON lines: files, or folders of .jsonl"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N pairs of each paradigm")
-    return parser.parse_args()
 
 
 def load(name: str) -> tuple[BertForPreTraining, BertTokenizer, bool]:
@@ -98,7 +94,3 @@ def score_pairs(model: BertForPreTraining, tokenizer: BertTokenizer, paradigms: 
         print(f"{name:{width}}  {len(pairs):6,}  {accuracy[name]:8.1%}")
     total = sum(map(len, paradigms.values()))
     print(f"{mean:{width}}  {total:6,}  {sum(accuracy.values()) / len(accuracy):8.1%}")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -15,7 +15,6 @@ from torch import Tensor
 import minibert
 from minibert.checkpoint.files import CheckpointError, write_text
 from minibert.checkpoint.opened import Checkpoint
-from minibert.commands.run import run
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.job import TASKS
 from minibert.inference.export import INPUTS, OnnxModel, agreement, check_libraries, export_onnx, quantize_int8
@@ -32,8 +31,7 @@ FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 SAMPLES = 200  # sentences
 
 
-def main() -> None:
-    options = parse()
+def main(options: argparse.Namespace) -> None:
     check_libraries()
     refuse_used(options.output)
     checkpoint = Checkpoint.open(options.model)
@@ -58,13 +56,11 @@ def main() -> None:
     say("written", f"{options.output}; try it: python {options.output / 'example.py'}")
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="NAME", help="a folder or a hub name")
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="where the files go")
     parser.add_argument("--int8", action="store_true", help="also write a file with int8 weights")
-    parser.add_argument("--eval", metavar="FILE", help="score the files on it; forms as for scripts/finetune.py --eval")
-    return parser.parse_args()
+    parser.add_argument("--eval", metavar="FILE", help="score the files on it; forms as for `minibert finetune --eval`")
 
 
 def refuse_used(folder: Path) -> None:
@@ -125,7 +121,7 @@ def samples(model: BertPreTrainedModel, tokenizer: BertTokenizer) -> Iterator[di
 
 
 def task_of(model: BertPreTrainedModel, file: str, tokenizer: BertTokenizer):
-    """The task of `scripts/finetune.py` that the model was trained for, with `file` as its evaluation set."""
+    """The task of `minibert finetune` that the model was trained for, with `file` as its evaluation set."""
     names = {
         minibert.BertForSequenceClassification: "regression" if model.config.num_labels == 1 else "classification",
         minibert.BertForTokenClassification: "tagging",
@@ -153,7 +149,3 @@ def score(model: BertPreTrainedModel, tokenizer: BertTokenizer, file: str, path:
 
 def describe(scores: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-
-
-if __name__ == "__main__":
-    run(main)

@@ -7,14 +7,13 @@ have a word and its tag in every line, as in CoNLL's; for questions they are SQu
 import argparse
 from pathlib import Path
 
-from minibert.commands.run import run
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.job import TASKS, FinetuningOptions, finetune
 from minibert.finetuning.runs import Plan
 
 
-def main() -> None:
-    given = vars(parse())
+def main(options: argparse.Namespace) -> None:
+    given = vars(options)
     columns = Columns(
         given.pop("text_column"), given.pop("pair_column"), given.pop("label_column"), given.pop("label_separator")
     )
@@ -22,8 +21,7 @@ def main() -> None:
     finetune(FinetuningOptions(columns=columns, plan=plan, **given))
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--task", choices=TASKS, default="classification", help="(%(default)s)")
     data.add_argument("--train", metavar="FILE", help="examples to train on (with --eval)")
@@ -58,8 +56,3 @@ def parse() -> argparse.Namespace:
     model.add_argument("--seed", type=int, default=Plan.seed, help="of the first run (%(default)s)")
     model.add_argument("--output-dir", type=Path, default=FinetuningOptions.output_dir, help="(%(default)s)")
     model.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    run(main)

@@ -18,7 +18,6 @@ import minibert
 from minibert.checkpoint.files import CheckpointError
 from minibert.checkpoint.key_map import from_reference
 from minibert.checkpoint.opened import VOCABULARY_FILES, Checkpoint
-from minibert.commands.run import run
 from minibert.inference.parity import Comparison, compare_modules, plant_fault
 from minibert.text.tokenizer import BertTokenizer
 
@@ -27,8 +26,7 @@ TEXT_PAIR = "It has done so for more than a hundred years, in every shop that so
 RANDOM_LENGTH = 24  # tokens that are drawn when the checkpoint has no tokenizer
 
 
-def main() -> int:
-    options = parse()
+def main(options: argparse.Namespace) -> int:
     checkpoint = Checkpoint.open(options.model)
     ours, theirs = load_pair(checkpoint, options.attn)
     inputs = make_inputs(checkpoint, ours.config, options.text, options.seed)
@@ -40,14 +38,12 @@ def main() -> int:
     return report(compare_modules(ours, theirs, inputs), options.inject)
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="NAME", help="a folder or a hub name")
     parser.add_argument("--attn", choices=("eager", "sdpa"), default="sdpa", help="attention of both (%(default)s)")
     parser.add_argument("--text", help="what both read (two sentences; random ids if there is no tokenizer)")
     parser.add_argument("--seed", type=int, default=0, help="of random ids and of the fault (%(default)s)")
     parser.add_argument("--inject", metavar="MODULE", help="plant a fault, for example in layer.3.attention.mix")
-    return parser.parse_args()
 
 
 def load_pair(checkpoint: Checkpoint, attention: str) -> tuple[minibert.BertModel, torch.nn.Module]:
@@ -55,7 +51,7 @@ def load_pair(checkpoint: Checkpoint, attention: str) -> tuple[minibert.BertMode
     try:
         import transformers
     except ImportError as error:
-        raise ValueError("the reference, transformers, is not installed: pip install -e '.[test]'") from error
+        raise ValueError("the reference, transformers, is not installed: pip install 'minibert[test]'") from error
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("minibert").setLevel(logging.ERROR)  # what is missing is refused below, the rest plays no role
@@ -111,7 +107,3 @@ def report(rows: list[Comparison], injected: str | None) -> int:
     else:
         print(f"\nthe first difference is in {first}" if first else "\neverything is equal to the last bit")
     return 1 if first else 0
-
-
-if __name__ == "__main__":
-    run(main)

@@ -16,7 +16,6 @@ from typing import Any
 from tqdm import tqdm
 
 from minibert import pipeline
-from minibert.commands.run import run
 from minibert.inference.pipelines import TASKS
 from minibert.inference.records import FIELDS, STANDARD_INPUT, predict, read_records
 from minibert.inference.token_classification import STRATEGIES
@@ -29,8 +28,7 @@ OPTIONS = {
 }
 
 
-def main() -> None:
-    args = parse()
+def main(args: argparse.Namespace) -> None:
     options = chosen_options(args)
     is_json = args.jsonl or ".jsonl" in args.input or "text" not in FIELDS[args.task]
     model = pipeline(args.task, args.model, args.precision)
@@ -43,8 +41,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input", nargs="?", default=STANDARD_INPUT, help="a file, perhaps .gz (default: standard input)"
     )
@@ -56,7 +53,6 @@ def parse() -> argparse.Namespace:
         "--aggregation-strategy", choices=STRATEGIES, help="of tags: none (tokens), simple, or by word (first, ...)"
     )
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="(auto: bf16 where it is fast)")
-    return parser.parse_args()
 
 
 def chosen_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -66,7 +62,3 @@ def chosen_options(args: argparse.Namespace) -> dict[str, Any]:
         if args.task not in OPTIONS[name]:
             raise ValueError(f"--{name.replace('_', '-')} is for {', '.join(OPTIONS[name])}, not for {args.task}")
     return given
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,16 +1,14 @@
-"""Tokenize a corpus once, into a folder that `scripts/pretrain.py --data FOLDER` trains from, again and again."""
+"""Tokenize a corpus once, into a folder that `minibert pretrain --data FOLDER` trains from, again and again."""
 
 import argparse
 
-from minibert.commands.run import run
 from minibert.pretraining.preparation import load_tokenizer, prepare, say_pairs, say_vocabulary, show_examples
 from minibert.pretraining.presets import Preset
 from minibert.report import say
 from minibert.text.dataset import PretrainingDataset
 
 
-def main() -> None:
-    options = parse()
+def main(options: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(options.tokenizer) if options.tokenizer else None
     corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, options.output)
     say_vocabulary(tokenizer, options.tokenizer)
@@ -21,11 +19,10 @@ def main() -> None:
     for paragraph in show_examples(dataset, tokenizer, options.show):
         print(f"\n{paragraph}")
     print()
-    say("written", f"{options.output}; train on it: python scripts/pretrain.py --data {options.output}")
+    say("written", f"{options.output}; train on it: minibert pretrain --data {options.output}")
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--corpus", nargs="+", metavar="PATH", help="text files or folders (default: Python's documentation)"
     )
@@ -35,8 +32,3 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", metavar="FOLDER", default="runs/data", help="(%(default)s)")
     parser.add_argument("--show", type=int, default=0, metavar="N", help="print N examples as the model sees them")
     parser.add_argument("--seed", type=int, default=42, help="of the examples (%(default)s)")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    run(main)

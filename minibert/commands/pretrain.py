@@ -3,18 +3,20 @@
 import argparse
 from pathlib import Path
 
-from minibert.commands.run import run
 from minibert.pretraining.job import PretrainingOptions, pretrain
 from minibert.pretraining.presets import PRESETS
 
 
-def main() -> None:
+def main(options: argparse.Namespace) -> None:
+    pretrain(PretrainingOptions(**vars(options)))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
     defaults = PretrainingOptions()
-    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--corpus", nargs="+", metavar="PATH", help="text files or folders, a blank line between documents"
     )
-    parser.add_argument("--data", metavar="FOLDER", help="instead of a corpus: what scripts/prepare.py made of one")
+    parser.add_argument("--data", metavar="FOLDER", help="instead of a corpus: what `minibert prepare` made of one")
     parser.add_argument("--tokenizer", metavar="PATH", help="use this vocabulary: a folder or a vocab.txt")
     parser.add_argument("--model", metavar="NAME", help="go on pretraining this checkpoint: a folder or a hub name")
     parser.add_argument(
@@ -27,8 +29,3 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")
     parser.add_argument("--output-dir", type=Path, default=defaults.output_dir, help="(%(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
-    pretrain(PretrainingOptions(**vars(parser.parse_args())))
-
-
-if __name__ == "__main__":
-    run(main)

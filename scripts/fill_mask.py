@@ -1,0 +1,7 @@
+"""`minibert fill-mask` in a checkout: the same options, the same code."""
+
+from minibert.commands import fill_mask
+from minibert.commands.run import run_command
+
+if __name__ == "__main__":
+    run_command(fill_mask)

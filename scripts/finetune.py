@@ -1,0 +1,7 @@
+"""`minibert finetune` in a checkout: the same options, the same code."""
+
+from minibert.commands import finetune
+from minibert.commands.run import run_command
+
+if __name__ == "__main__":
+    run_command(finetune)

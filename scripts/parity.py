@@ -1,0 +1,7 @@
+"""`minibert parity` in a checkout: the same options, the same code."""
+
+from minibert.commands import parity
+from minibert.commands.run import run_command
+
+if __name__ == "__main__":
+    run_command(parity)

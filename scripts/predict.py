@@ -1,0 +1,7 @@
+"""`minibert predict` in a checkout: the same options, the same code."""
+
+from minibert.commands import predict
+from minibert.commands.run import run_command
+
+if __name__ == "__main__":
+    run_command(predict)
