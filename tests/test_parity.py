@@ -1,7 +1,6 @@
 """The layer-by-layer comparison: silent on equal models, and pointing at the right place on others."""
 
 import json
-import logging
 import re
 import sys
 from pathlib import Path
@@ -112,15 +111,13 @@ def test_a_fault_is_small_seeded_and_alone():
 @pytest.fixture
 def parity(capsys: pytest.CaptureFixture):
     """Run the script with these arguments: exit code, standard output, standard error."""
-    logger, verbosity = logging.getLogger("minibert"), transformers.logging.get_verbosity()
-    level = logger.level
+    verbosity = transformers.logging.get_verbosity()
 
     def call(*arguments: object) -> tuple[int, str, str]:
         ending = script_runs.call(capsys, "parity", *arguments)
         return ending.code, ending.out, ending.err
 
     yield call
-    logger.setLevel(level)
     transformers.logging.set_verbosity(verbosity)
     transformers.logging.enable_progress_bar()
 

@@ -9,29 +9,20 @@ Exit code: 0 all is equal, 1 something differs (so always with --inject), 2 bad 
 """
 
 import argparse
-import logging
 
 import torch
-from torch import Tensor
+from torch import nn
 
-import minibert
 from minibert.checkpoint.files import CheckpointError
-from minibert.checkpoint.key_map import from_reference
-from minibert.checkpoint.opened import VOCABULARY_FILES, Checkpoint
-from minibert.inference.parity import Comparison, compare_modules, plant_fault
-from minibert.text.tokenizer import BertTokenizer
-
-TEXT = "The quick brown fox jumps over the lazy dog."
-TEXT_PAIR = "It has done so for more than a hundred years, in every shop that sold typewriters."
-RANDOM_LENGTH = 24  # tokens that are drawn when the checkpoint has no tokenizer
+from minibert.checkpoint.opened import Checkpoint
+from minibert.inference.parity import Comparison, choose_class, compare_modules, make_inputs, plant_fault
+from minibert.model.pretrained import BertPreTrainedModel, quiet_loading
 
 
 def main(options: argparse.Namespace) -> int:
     checkpoint = Checkpoint.open(options.model)
     ours, theirs = load_pair(checkpoint, options.attn)
-    inputs = make_inputs(checkpoint, ours.config, options.text, options.seed)
-    if isinstance(ours, minibert.BertForMultipleChoice):
-        inputs = {name: ids[:, None] for name, ids in inputs.items()}  # (1, 1, S): a single choice
+    inputs = make_inputs(checkpoint, ours, options.text, options.seed)
     if options.inject:
         plant_fault(ours, options.inject, options.seed)
     print(f"{type(ours).__name__} of {options.model}: attention {options.attn}, {inputs['input_ids'].numel()} tokens\n")
@@ -46,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inject", metavar="MODULE", help="plant a fault, for example in layer.3.attention.mix")
 
 
-def load_pair(checkpoint: Checkpoint, attention: str) -> tuple[minibert.BertModel, torch.nn.Module]:
+def load_pair(checkpoint: Checkpoint, attention: str) -> tuple[BertPreTrainedModel, nn.Module]:
     """(our model, the reference's) of one checkpoint, in eval mode."""
     try:
         import transformers
@@ -54,44 +45,15 @@ def load_pair(checkpoint: Checkpoint, attention: str) -> tuple[minibert.BertMode
         raise ValueError("the reference, transformers, is not installed: pip install 'minibert[test]'") from error
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    logging.getLogger("minibert").setLevel(logging.ERROR)  # what is missing is refused below, the rest plays no role
-    class_name, arguments = choose_class(checkpoint)
+    model_class, arguments = choose_class(checkpoint)
     arguments |= {"attn_implementation": attention, "dtype": torch.float32}
-    ours, info = getattr(minibert, class_name).from_pretrained(checkpoint, output_loading_info=True, **arguments)
+    with quiet_loading():  # what is missing is refused here, the rest plays no role
+        ours, info = model_class.from_pretrained(checkpoint, output_loading_info=True, **arguments)
     if info["missing_keys"]:
-        missing = ", ".join(info["missing_keys"])
-        raise CheckpointError(f"{checkpoint.name}: cannot compare {class_name}, because the checkpoint lacks {missing}")
+        why = f"because the checkpoint lacks {', '.join(info['missing_keys'])}"
+        raise CheckpointError(f"{checkpoint.name}: cannot compare {model_class.__name__}, {why}")
     folder = checkpoint.weights().parent
-    return ours, getattr(transformers, class_name).from_pretrained(folder, **arguments).eval()
-
-
-def choose_class(checkpoint: Checkpoint) -> tuple[str, dict]:
-    """The class that uses most of the weights that the checkpoint has, and arguments for it."""
-    config = minibert.BertConfig.from_pretrained(checkpoint)
-    names, _ = from_reference(checkpoint.tensors())
-    parts = {our_name.split(".")[0] for our_name in names}
-    has_pooler = "bert.pooler.dense.weight" in names
-    if {"mlm_head", "nsp_head"} <= parts and has_pooler:
-        return "BertForPreTraining", {}
-    said = (config.architectures or [""])[0]
-    if parts & {"nsp_head", "classifier", "span_classifier"} and said in minibert.__all__:
-        return said, {}  # three classes have a "classifier": only the config can tell which one it is
-    if "mlm_head" in parts:
-        return "BertForMaskedLM", {}
-    return "BertModel", {"add_pooling_layer": has_pooler}
-
-
-def make_inputs(checkpoint: Checkpoint, config: minibert.BertConfig, text: str | None, seed: int) -> dict[str, Tensor]:
-    """One sequence without padding: `input_ids` and `token_type_ids` (1, S)."""
-    limit = config.max_position_embeddings
-    if text is None and not checkpoint.first(VOCABULARY_FILES):
-        generator = torch.Generator().manual_seed(seed)
-        sizes = {"input_ids": config.vocab_size, "token_type_ids": config.type_vocab_size}
-        shape = (1, min(RANDOM_LENGTH, limit))
-        return {key: torch.randint(size, shape, generator=generator) for key, size in sizes.items()}
-    texts = [TEXT, TEXT_PAIR][: config.type_vocab_size] if text is None else [text]
-    encoded = BertTokenizer.from_pretrained(checkpoint)(*texts, truncation=True, max_length=limit, return_tensors="pt")
-    return {key: encoded[key] for key in ("input_ids", "token_type_ids")}
+    return ours, getattr(transformers, model_class.__name__).from_pretrained(folder, **arguments).eval()
 
 
 def report(rows: list[Comparison], injected: str | None) -> int:
