@@ -11,7 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
-PAGES = [*READMES, ROOT / "notebooks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PAGES = [
+    *READMES,
+    CONTRIBUTING,
+    ROOT / "CHANGELOG.md",
+    ROOT / "notebooks" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 # [text](target), and within a link's text an image's.
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -91,6 +98,20 @@ def test_links_lead_somewhere(page):
     targets = [target.split("#")[0] for target in LINK.findall(without_code(read(page))) if "://" not in target]
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing, f"{page.name} links what is not there"
+
+
+# --- CONTRIBUTING.md
+
+
+def test_contributing_has_every_room_and_no_other():
+    table = read(CONTRIBUTING).partition("## Where things go")[2].partition("\n\n|")[2].partition("\n\n")[0]
+    rooms = {path.name for path in (ROOT / "minibert").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert set(re.findall(r"`(\w+)/`", table)) == rooms
+
+
+def test_what_contributing_tells_to_run_is_there():
+    files = re.findall(r"(?:python|pytest) ([\w/]+\.py)", read(CONTRIBUTING))
+    assert len(files) > 5 and [file for file in files if not (ROOT / file).is_file()] == []
 
 
 # --- both languages
