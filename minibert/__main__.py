@@ -1,7 +1,6 @@
 """`minibert COMMAND ...`, or `python -m minibert COMMAND ...`: which file of `commands/` is meant."""
 
 import argparse
-import ast
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -32,9 +31,10 @@ def module_name(command: str) -> str:
 
 
 def summary(command: str) -> str:
-    """The first line of a command's docstring, read without importing it."""
+    """The first line of a command's docstring, which is the first of its file: quicker read than imported."""
     path = Path(commands.__path__[0], f"{command.replace('-', '_')}.py")
-    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
+    with path.open(encoding="utf-8") as file:
+        return file.readline().strip().strip('"')
 
 
 if __name__ == "__main__":

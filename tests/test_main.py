@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 import script_runs
 
 import minibert
-from minibert.__main__ import COMMANDS, main, module_name, summary
+from minibert.__main__ import COMMANDS, main, module_name
 
 TYPED = {"/usr/local/bin/minibert": "minibert", "/site-packages/minibert/__main__.py": "python -m minibert"}
 
@@ -36,7 +37,8 @@ def test_help_has_a_line_for_each(call, monkeypatch):
     ending = call("--help")
     assert ending.code == 0 and not ending.err
     listed = dict(line.split(maxsplit=1) for line in ending.out.partition("--help of its own:")[2].splitlines()[2:])
-    assert listed == {command: summary(command) for command in COMMANDS}
+    docstrings = {command: import_module(module_name(command)).__doc__ for command in COMMANDS}
+    assert listed == {command: docstring.splitlines()[0] for command, docstring in docstrings.items()}
     assert all(line.endswith((".", "?")) for line in listed.values()), "the first line of a docstring is a sentence"
 
 
