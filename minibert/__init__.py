@@ -17,6 +17,8 @@ from minibert.training.arguments import TrainingArguments
 from minibert.training.collation import DataCollatorWithPadding
 from minibert.training.trainer import Trainer
 
+__version__ = "0.1.0"
+
 __all__ = [
     "BertConfig",
     "BertForMaskedLM",

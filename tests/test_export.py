@@ -186,5 +186,5 @@ def test_a_difference_is_seen(exported):
 def test_a_library_that_is_missing(monkeypatch, tmp_path):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else find(name))
-    with pytest.raises(ExportError, match=r"onnxscript not installed: pip install -e '\.\[export\]'"):
+    with pytest.raises(ExportError, match=r"onnxscript not installed: pip install 'minibert\[export\]'"):
         export_onnx(our_model("BertModel"), tmp_path / "model.onnx")

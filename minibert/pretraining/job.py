@@ -50,10 +50,10 @@ PYTHON_SENTENCES = (
 
 @dataclass(frozen=True)
 class PretrainingOptions:
-    """What a user may choose about a run; see `scripts/pretrain.py --help`."""
+    """What a user may choose about a run; see `minibert pretrain --help`."""
 
     corpus: list[str] | None = None  # None: Python's own documentation
-    data: str | None = None  # instead of a corpus: what scripts/prepare.py made of it
+    data: str | None = None  # instead of a corpus: what `minibert prepare` made of it
     tokenizer: str | None = None  # None: train a vocabulary on the corpus
     model: str | None = None  # None: start from fresh weights
     preset: str = "tiny"
