@@ -1,8 +1,20 @@
 """minibert: BERT written by hand in pure PyTorch."""
 
 from minibert.inference.pipelines import pipeline
+from minibert.model.auto import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForNextSentencePrediction,
+    AutoModelForPreTraining,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 from minibert.model.bert import BertModel
 from minibert.model.config import BertConfig
+from minibert.model.pretrained import BertPreTrainedModel
 from minibert.model.tasks import (
     BertForMaskedLM,
     BertForMultipleChoice,
@@ -20,6 +32,15 @@ from minibert.training.trainer import Trainer
 __version__ = "0.1.0"
 
 __all__ = [
+    "AutoConfig",
+    "AutoModel",
+    "AutoModelForMaskedLM",
+    "AutoModelForMultipleChoice",
+    "AutoModelForNextSentencePrediction",
+    "AutoModelForPreTraining",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
     "BertConfig",
     "BertForMaskedLM",
     "BertForMultipleChoice",
@@ -29,6 +50,7 @@ __all__ = [
     "BertForSequenceClassification",
     "BertForTokenClassification",
     "BertModel",
+    "BertPreTrainedModel",
     "BertTokenizer",
     "DataCollatorWithPadding",
     "Trainer",

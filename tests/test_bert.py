@@ -287,3 +287,35 @@ def test_a_tuple_if_that_is_wanted(class_name):
         for x, y in zip(found, expected, strict=True):
             assert_same(x, y)
     assert_all_same(model(**batch, return_dict=True), outputs)
+
+
+# --- looking inside, with gradients
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+@pytest.mark.parametrize("mask", [None, mask_of("gaps"), mask_of("empty row")], ids=["full", "gaps", "empty row"])
+def test_states_and_weights_have_gradients(name, mask):
+    theirs, ours = model_pair("BertForMaskedLM", **no_dropout())
+    batch = task_batch("BertForMaskedLM", theirs.config, mask)
+    use_attention("eager", theirs)
+    use_attention(name, ours)
+    found, expected = (model(**batch, **EVERYTHING) for model in (ours, theirs))
+    for outputs in (found, expected):
+        for x in (*outputs.hidden_states, *outputs.attentions):
+            x.retain_grad()
+        outputs.loss.backward()
+    largest = max(float(x.grad.abs().max()) for x in expected.hidden_states[:-1])
+    real = torch.ones(4, 11) if mask is None else mask
+    for x, y in zip(found.hidden_states[:-1], expected.hidden_states[:-1], strict=True):
+        assert_near(x.grad * real[..., None], y.grad * real[..., None], 1e-5 * max(1, largest))
+    for x, y in zip(found.attentions, expected.attentions, strict=True):
+        both_real = real[:, None, :, None] * real[:, None, None]
+        assert_near(x.grad * both_real, y.grad * both_real, 1e-5)
+
+
+def test_a_hook_on_a_layer_sees_tokens_that_unflatten_brings_into_shape():
+    model, seen = BertModel(tiny_config()).eval(), []
+    model.encoder.layer[0].register_forward_hook(lambda _, args, output: seen.append((output[0], args[1])))
+    outputs = model(**batch_of(model.config, mask=mask_of("gaps")), output_hidden_states=True)
+    ((tokens, packing),) = seen
+    assert torch.equal(packing.unflatten(tokens), outputs.hidden_states[1])

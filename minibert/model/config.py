@@ -3,7 +3,6 @@
 import difflib
 import functools
 import json
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -263,14 +262,14 @@ class BertConfig:
         """Set one of `num_labels`, `id2label` and `label2id`; the others follow."""
         if name == "num_labels" and value == len(self.id2label or {}):
             return
-        if name == "label2id" and isinstance(value, Mapping):
-            name, value = "id2label", {number: label for label, number in value.items()}
         vars(self).update({"num_labels": None, "id2label": None, "label2id": None, name: value})
         self._settle_labels()
 
     def _settle_labels(self) -> None:
         """Bring `num_labels`, `id2label` and `label2id` into agreement."""
         count, names = self.num_labels, self.id2label
+        if names is None and self.label2id and count in (None, len(self.label2id)):
+            names = {number: label for label, number in sorted(self.label2id.items(), key=lambda item: item[1])}
         if names is None:
             count = 2 if count is None else count
             if not isinstance(count, int) or not 1 <= count <= _MOST_LABELS:

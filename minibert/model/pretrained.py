@@ -45,6 +45,7 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
 
     # --- initial weights
 
+    @torch.no_grad()
     def post_init(self) -> None:
         """Tie what is shared, and draw fresh weights from PyTorch's global generator, as `transformers` does.
 
@@ -57,11 +58,10 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
 
     init_weights = post_init  # the older name
 
-    @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Matrices: normal(0, initializer_range); LayerNorm: 1 and 0; biases and the padding row: 0.
 
-        Called for each module. A class of one's own may replace it, for modules of its own.
+        Called for each module, without gradients. A class of one's own may replace it, for modules of its own.
         """
         if isinstance(module, nn.Linear | nn.Embedding):
             module.weight.normal_(0.0, self.config.initializer_range)

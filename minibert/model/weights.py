@@ -242,6 +242,12 @@ def check_fits(model: Any) -> None:
                 f"model.bert was made with {name}={getattr(inner, name)!r}, model.config says"
                 f" {getattr(config, name)!r}: set one of them right before saving"
             )
+    layers = len(model.base_model.encoder.layer) if hasattr(model.base_model, "encoder") else config.num_hidden_layers
+    if layers != config.num_hidden_layers:
+        raise ValueError(
+            f"the model has {layers} layers, model.config says {config.num_hidden_layers}: set"
+            " model.config.num_hidden_layers before saving"
+        )
     if not is_ours(cls):
         return
     with skeleton():
