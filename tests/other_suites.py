@@ -30,11 +30,17 @@ NOT_PROMISED = {
     "*.test_for_causal_lm*": "decoders: `BertLMHeadModel`",
     "*.test_decoder_model_past_*": "decoders: `BertLMHeadModel`",
     "*.test_causal_lm_loss_*": "decoders: `BertLMHeadModel`",
-    "*.test_*generation_*mixin*": "text generation: BERT is an encoder",
+    "*.test_inherits_generation_mixin": "text generation: BERT is an encoder",
     "*.test_generate_*": "text generation: BERT is an encoder",
     "*.test_left_padding_compatibility": "text generation: BERT is an encoder",
     "*.test_capture_outputs_decorator": "how `transformers` records hidden states inside",
     "*.test_can_capture_specific_layers_hidden_states": "how `transformers` records hidden states inside",
+    "*.test_generation_tester_mixin_inheritance": "text generation: BERT is an encoder",
+    "*.test_training_gradient_checkpointing*": "the type of the modules inside: `GradientCheckpointingLayer`",
+    "*.test_gradient_checkpointing_enable_disable": "the type of the modules inside: `GradientCheckpointingLayer`",
+    "*.test_model_weights_reload_no_missing_tied_weights": "loading a file without one tensor of a BERT: refused",
+    "*.test_load_with_mismatched_shapes": "the wording of a warning, and the logger it comes from",
+    "*.test_maximum_encoding_length_*": "the wording of a warning, and the logger it comes from",
     "*_chat_template*": "chat templates",
     "*.test_continue_final_message*": "chat templates",
     "*.test_jinja_*": "chat templates",
@@ -43,6 +49,7 @@ NOT_PROMISED = {
 }
 
 PASS, NOT, FAIL, NOT_HERE = "pass", "not promised", "fails", "not here"
+NOT_BUT_PASSES = "not promised, but pass"
 RANK = {"passed": 0, "skipped": 1, "failed": 2}
 
 
@@ -67,6 +74,8 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if not (arguments.transformers or arguments.cs224n):
         parser.error("give --transformers, --cs224n or both")
+    if arguments.transformers and not arguments.vocabulary:
+        parser.error("--transformers needs --vocabulary: the suite of the tokenizer would ask the hub for it")
     return arguments
 
 
@@ -76,7 +85,7 @@ def folder(name: str) -> Path:
     return Path(name).resolve()
 
 
-def compare(checkout: Path, suite: str, vocabulary: Path | None) -> list[tuple[str, str, str, str]]:
+def compare(checkout: Path, suite: str, vocabulary: Path) -> list[tuple[str, str, str, str]]:
     """Every test of a suite that the reference passes here: (suite, test, verdict, reason)."""
     if not (checkout / suite).is_file():
         raise SystemExit(f"error: {checkout} has no {suite}: is it a checkout of transformers?")
@@ -88,17 +97,19 @@ def compare(checkout: Path, suite: str, vocabulary: Path | None) -> list[tuple[s
         else:
             verdict, reason = NOT_HERE, f"the reference: {outcome}, {why}"
         rows.append((Path(suite).stem, test, verdict, reason))
+    if all(verdict == NOT_HERE for _, _, verdict, _ in rows):
+        raise SystemExit(f"error: of {suite} the reference passes no test here: {rows[0][3]}")
     return rows
 
 
-def run(checkout: Path, suite: str, vocabulary: Path | None, swapped: bool) -> dict[str, tuple[str, str]]:
+def run(checkout: Path, suite: str, vocabulary: Path, swapped: bool) -> dict[str, tuple[str, str]]:
     """Run a suite in a process of its own, with names swapped or not: {test: (worst outcome, why)}."""
     with tempfile.TemporaryDirectory() as temporary:
         outcomes = Path(temporary) / "outcomes"
         environment = os.environ | {
             "OUTCOMES": str(outcomes),
             "SWAPPED": str(int(swapped)),
-            "VOCABULARY": str(vocabulary or ""),
+            "VOCABULARY": str(vocabulary),
             "HF_HUB_OFFLINE": "1",
             "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", "")]),
         }
@@ -120,11 +131,14 @@ def read_outcomes(path: Path) -> dict[str, tuple[str, str]]:
 
 
 def judge(test: str, outcome: str, why: str) -> tuple[str, str]:
-    """The verdict on a test that the reference passes. Skipping what the reference does is no passing."""
+    """The verdict on a test that the reference passes. Skipping what the reference does is no passing.
+
+    Nor is passing what is not promised: most such tests loop over the models that can generate, and we have none.
+    """
     declined = next((reason for pattern, reason in NOT_PROMISED.items() if fnmatchcase(test, pattern)), None)
-    if outcome == "passed":
-        return PASS, "although listed as not promised" if declined else ""
-    return (NOT, declined) if declined else (FAIL, f"{outcome}: {why}")
+    if declined:
+        return (NOT_BUT_PASSES if outcome == "passed" else NOT), declined
+    return (PASS, "") if outcome == "passed" else (FAIL, f"{outcome}: {why}")
 
 
 # `bert` is the module that students write; the rest of the file runs as it is.
@@ -180,15 +194,16 @@ def print_table(rows: list[tuple[str, str, str, str]]) -> None:
     print("| suite | pass | not promised | fails |\n| --- | --- | --- | --- |")
     for suite in dict.fromkeys(row[0] for row in rows):
         counts = Counter(row[2] for row in rows if row[0] == suite)
-        print(f"| {suite} | {counts[PASS]} | {counts[NOT]} | {counts[FAIL]} |")
+        print(f"| {suite} | {counts[PASS]} | {counts[NOT] + counts[NOT_BUT_PASSES]} | {counts[FAIL]} |")
     print("\n| not promised | tests | why |\n| --- | --- | --- |")
-    for (suite, reason), count in Counter((row[0], row[3]) for row in rows if row[2] == NOT).most_common():
+    declined = Counter((row[0], row[3]) for row in rows if row[2] in (NOT, NOT_BUT_PASSES))
+    for (suite, reason), count in declined.most_common():
         print(f"| {suite} | {count} | {reason} |")
     elsewhere = sum(row[2] == NOT_HERE for row in rows)
     print(f"\n{elsewhere} tests do not count: the reference skips them here, or fails.")
     looks = defaultdict(list)
     for suite, test, verdict, reason in rows:
-        if verdict == FAIL or (verdict == PASS and reason):
+        if verdict in (FAIL, NOT_BUT_PASSES):
             looks[suite, verdict, reason].append(test)
     for (suite, verdict, reason), tests in sorted(looks.items(), key=lambda look: -len(look[1])):
         print(f"\n{suite}: {len(tests)} {verdict}: {reason}\n    {', '.join(tests)}")

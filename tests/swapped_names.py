@@ -1,7 +1,7 @@
 """A pytest plugin for `other_suites.py`: this package's classes where another suite looks for those of `transformers`.
 
 Nothing in the suite is changed: it imports `transformers`, and finds there what the environment variable `SWAPPED` asks
-for. The outcome of every test goes to the file `OUTCOMES`, one line of JSON each.
+for. The tokenizer's folder is `VOCABULARY`. The outcome of every test goes to the file `OUTCOMES`, as lines of JSON.
 """
 
 import importlib
@@ -17,6 +17,20 @@ from minibert.model.pretrained import BertPreTrainedModel
 # Where a suite may import from: the package, and the modules that define BERT.
 PLACES = ("", ".models.bert", *(f".models.bert.{m}_bert" for m in ("configuration", "modeling", "tokenization")))
 
+
+def tied_names(model: BertPreTrainedModel) -> dict[str, str]:
+    """Which names of a state dict stand for one tensor."""
+    tied = hasattr(model, "mlm_head") and model.config.tie_word_embeddings
+    return {f"cls.predictions.decoder.{k}": v for k, v in TIED.items()} if tied else {}
+
+
+def from_config(model_class: type, config: minibert.BertConfig, **changes) -> BertPreTrainedModel:
+    """A fresh model, with changes of the config."""
+    return model_class(minibert.BertConfig(**{**config.to_dict(), **changes}))
+
+
+TIED = {"weight": "bert.embeddings.word_embeddings.weight", "bias": "cls.predictions.bias"}
+
 # What the suite asks a class about its insides before it tests anything; no program of a user does.
 INSIDES = {
     "_supports_sdpa": True,
@@ -24,6 +38,7 @@ INSIDES = {
     "_supports_flex_attn": False,
     "_supports_attention_backend": False,
     "_can_compile_fullgraph": False,
+    "_can_set_attn_implementation": classmethod(lambda model_class: True),
     "_is_stateful": False,
     "_no_split_modules": None,
     "_tp_plan": None,
@@ -33,16 +48,14 @@ INSIDES = {
     "_keys_to_ignore_on_load_missing": None,
     "_keys_to_ignore_on_load_unexpected": None,
     "_keys_to_ignore_on_save": None,
-    "_tied_weights_keys": {
-        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
-        "cls.predictions.decoder.bias": "cls.predictions.bias",
-    },
+    "_tied_weights_keys": property(tied_names),
+    "_from_config": classmethod(from_config),
 }
-# Of the same kind, asked of a config.
 INSIDES_OF_CONFIG = {
     "sub_configs": {},
     "_attn_implementation": property(
-        lambda config: config.attn_implementation, lambda config, value: setattr(config, "attn_implementation", value)
+        lambda config: config.attn_implementation,
+        lambda config, value: setattr(config, "attn_implementation", value),
     ),
 }
 
@@ -69,16 +82,16 @@ if SWAPPED:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Loops over all classes go over ours: what we do not have (a decoder) would stop each of them at once."""
     for test_case in {item.cls for item in items if getattr(item, "cls", None) is not None}:
-        if (vocabulary := os.environ.get("VOCABULARY")) and hasattr(test_case, "from_pretrained_id"):
-            test_case.from_pretrained_id = [vocabulary]
+        if hasattr(test_case, "from_pretrained_id"):  # a name on the hub
+            test_case.from_pretrained_id = [os.environ["VOCABULARY"]]
         if SWAPPED and hasattr(test_case, "all_model_classes"):
             ours = [c for c in test_case.all_model_classes if issubclass(c, BertPreTrainedModel)]
             test_case.all_model_classes = tuple(ours)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Remember which class wrote a test down: the mixins are about different things."""
-    owner = next(c.__name__ for c in item.cls.__mro__ if item.originalname in vars(c))
+    """Remember which class first wrote a test down: the mixins are about different things."""
+    owner = [c.__name__ for c in item.cls.__mro__ if item.originalname in vars(c)][-1]
     item.user_properties.append(("name", f"{owner}.{item.name}"))
 
 
