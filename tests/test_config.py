@@ -6,7 +6,7 @@ import math
 import pytest
 import transformers
 
-from minibert import BertConfig
+from minibert import BertConfig, BertModel
 from minibert.checkpoint.files import CheckpointError
 
 ODD = {
@@ -289,3 +289,28 @@ def test_what_no_bert_here_can_be_is_refused_when_it_is_set(name):
     for make in (lambda: BertConfig(**{name: True}), lambda: setattr(BertConfig(), name, True)):
         with pytest.raises(ValueError, match=f"{name} is True, but minibert's BERT has only False"):
             make()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("attn_implementation", "flash"), ("hidden_act", "mish"), ("hidden_dropout_prob", 1.5), ("problem_type", "x")],
+)
+def test_a_value_without_a_meaning_is_refused_when_it_is_set(name, value):
+    config = BertConfig()
+    before = getattr(config, name)
+    with pytest.raises(ValueError, match=name):
+        setattr(config, name, value)
+    assert getattr(config, name) == before
+
+
+def test_sizes_that_do_not_fit_are_refused_when_a_model_is_built():
+    config = BertConfig()
+    config.hidden_size = 100
+    with pytest.raises(ValueError, match=r"hidden_size \(100\) must be a multiple of num_attention_heads \(12\)"):
+        BertModel(config)
+
+
+def test_an_older_way_to_ask_for_gradient_checkpointing():
+    sizes = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 8, "num_hidden_layers": 1}
+    assert BertModel(BertConfig(**sizes, gradient_checkpointing=True)).is_gradient_checkpointing
+    assert not BertModel(BertConfig(**sizes)).is_gradient_checkpointing

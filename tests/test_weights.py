@@ -195,6 +195,17 @@ def test_further_arguments_of_a_class(tmp_path):
         BertForMaskedLM.from_pretrained(tmp_path, hiden=6)
 
 
+def test_what_was_loaded_is_not_drawn_again(tmp_path):
+    model = our_model("BertForSequenceClassification")
+    model.save_pretrained(tmp_path)
+    again = BertForSequenceClassification.from_pretrained(tmp_path)
+    again.classifier = nn.Linear(32, 2)
+    before = again.classifier.weight.clone()
+    again.init_weights()
+    assert_same(again.bert.pooler.dense.weight, model.bert.pooler.dense.weight)
+    assert (again.classifier.weight != before).any()
+
+
 def test_initial_weights_of_one_s_own():
     class Constant(FromScratch):
         def _init_weights(self, module):

@@ -97,10 +97,14 @@ class BertConfig:
     attn_implementation: str = field(default="sdpa", metadata={"saved": False})
 
     def __post_init__(self) -> None:
+        self._settle_labels()
+        self.check()
+
+    def check(self) -> None:
+        """Raise `ValueError`, naming the field, for a config that no BERT can have."""
         self._check_sizes()
         self._check_probabilities()
         self._check_choices()
-        self._settle_labels()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _ENCODER_ONLY:
@@ -111,8 +115,16 @@ class BertConfig:
         made = "attn_implementation" in vars(self)  # the last field: all are there
         if made and name in ("num_labels", "id2label", "label2id"):
             self._set_labels(name, value)
-        else:
-            super().__setattr__(name, value)
+            return
+        before = vars(self).get(name)
+        super().__setattr__(name, value)
+        if made:  # sizes are checked when a model is built: several of them change together
+            try:
+                self._check_probabilities()
+                self._check_choices()
+            except ValueError:
+                super().__setattr__(name, before)
+                raise
 
     def __getattr__(self, name: str) -> Any:
         if name in _ENCODER_ONLY:  # what every BERT here has, under the names of the file

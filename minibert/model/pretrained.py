@@ -34,6 +34,7 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
+        config.check()
         self.config = config
         self.register_load_state_dict_post_hook(_tie_again)
 
@@ -49,12 +50,14 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
     def post_init(self) -> None:
         """Tie what is shared, and draw fresh weights from PyTorch's global generator, as `transformers` does.
 
-        The released code of Devlin et al. 2019 draws again what is beyond two standard deviations.
+        The released code of Devlin et al. 2019 draws again what is beyond two standard deviations. What came from a
+        checkpoint stays as it is.
         """
         self.tie_weights()
         self.connect()
         for module in self.modules():
-            self._init_weights(module)
+            if "_was_loaded" not in vars(module):
+                self._init_weights(module)
 
     init_weights = post_init  # the older name
 

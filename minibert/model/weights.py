@@ -113,6 +113,8 @@ def _assign(model: Any, loaded: dict[str, Tensor], dtype: torch.dtype) -> None:
     model.tie_weights()
     for module, attributes in lacking.items():
         draw(model, module, attributes)
+    for module in model.modules():
+        vars(module)["_was_loaded"] = True
 
 
 def owner_of(model: nn.Module, parameter: Tensor) -> nn.Module:
