@@ -1,8 +1,20 @@
 """minibert: BERT written by hand in pure PyTorch."""
 
 from minibert.inference.pipelines import pipeline
+from minibert.model.auto import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForNextSentencePrediction,
+    AutoModelForPreTraining,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 from minibert.model.bert import BertModel
 from minibert.model.config import BertConfig
+from minibert.model.pretrained import BertPreTrainedModel
 from minibert.model.tasks import (
     BertForMaskedLM,
     BertForMultipleChoice,
@@ -17,7 +29,18 @@ from minibert.training.arguments import TrainingArguments
 from minibert.training.collation import DataCollatorWithPadding
 from minibert.training.trainer import Trainer
 
+__version__ = "0.1.0"
+
 __all__ = [
+    "AutoConfig",
+    "AutoModel",
+    "AutoModelForMaskedLM",
+    "AutoModelForMultipleChoice",
+    "AutoModelForNextSentencePrediction",
+    "AutoModelForPreTraining",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
     "BertConfig",
     "BertForMaskedLM",
     "BertForMultipleChoice",
@@ -27,6 +50,7 @@ __all__ = [
     "BertForSequenceClassification",
     "BertForTokenClassification",
     "BertModel",
+    "BertPreTrainedModel",
     "BertTokenizer",
     "DataCollatorWithPadding",
     "Trainer",

@@ -114,7 +114,7 @@ with torch.no_grad():
 
 # %%
 N = len(features)
-weight, bias = model.classifier.linear.weight.detach().clone(), model.classifier.linear.bias.detach().clone()
+weight, bias = model.classifier.weight.detach().clone(), model.classifier.bias.detach().clone()
 gradient = torch.zeros_like(weight)
 for u, y in zip(features, labels.tolist(), strict=True):
     p = (weight @ u + bias).softmax(dim=0)
@@ -131,7 +131,7 @@ torch.testing.assert_close((p - one_hot).T @ features / N, gradient)
 loss = model(**batch, labels=labels).loss
 torch.testing.assert_close(-(p * one_hot).sum(dim=-1).log().mean(), loss)
 loss.backward()
-torch.testing.assert_close(model.classifier.linear.weight.grad, gradient)
+torch.testing.assert_close(model.classifier.weight.grad, gradient)
 print(f"loss {loss:.3f} before training; a coin would have {torch.tensor(2.0).log():.3f}")
 
 # %% [markdown]
@@ -159,7 +159,7 @@ with torch.no_grad():
 by_hand = accuracy_of(test_features @ weight.T + bias, test_labels)
 print(f"accuracy on sentences with other nouns: {by_hand:.0%}")
 assert by_hand > 0.65
-loaded = model.load_state_dict({"classifier.linear.weight": weight, "classifier.linear.bias": bias}, strict=False)
+loaded = model.load_state_dict({"classifier.weight": weight, "classifier.bias": bias}, strict=False)
 torch.testing.assert_close(model(**test_batch).logits.detach(), test_features @ weight.T + bias)
 
 # %% [markdown]

@@ -1,72 +1,7 @@
-"""Predict for every line of a file, or of standard input, and print a JSON object for each, in the same order.
+"""`minibert predict` in a checkout: the same options, the same code."""
 
-A line is a text. With --jsonl, or in a file called .jsonl, it is a JSON object with the field `text` (and `text_pair`
-for a pair to classify); for question-answering with `question` and `context`; for sentence-similarity with
-`source_sentence` and `sentences`. All its fields are printed again, so that results find their way back, with a
-`prediction` beside them, which is null for a blank line. Lines of standard input are answered as they come. Memory does
-not grow with the file.
-"""
-
-import argparse
-import json
-import os
-import sys
-from typing import Any
-
-from tqdm import tqdm
-
-from minibert import pipeline
-from minibert.commands.run import run
-from minibert.inference.pipelines import TASKS
-from minibert.inference.records import FIELDS, STANDARD_INPUT, predict, read_records
-from minibert.inference.token_classification import STRATEGIES
-from minibert.model.precision import PRECISIONS
-
-# Which tasks take which option, and what the pipeline calls it.
-OPTIONS = {
-    "top_k": ("fill-mask", "text-classification", "question-answering"),
-    "aggregation_strategy": ("token-classification",),
-}
-
-
-def main() -> None:
-    args = parse()
-    options = chosen_options(args)
-    is_json = args.jsonl or ".jsonl" in args.input or "text" not in FIELDS[args.task]
-    model = pipeline(args.task, args.model, args.precision)
-    results = predict(model, args.task, read_records(args.input, is_json), **options)
-    try:
-        # A bar for a person who waits; not where the results themselves run over the screen.
-        for result in tqdm(results, desc=args.task, unit=" lines", disable=None if not sys.stdout.isatty() else True):
-            print(json.dumps(result, ensure_ascii=False), flush=True)  # somebody may wait for just this one
-    except BrokenPipeError:  # the reader, `head` for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "input", nargs="?", default=STANDARD_INPUT, help="a file, perhaps .gz (default: standard input)"
-    )
-    parser.add_argument("--task", required=True, choices=TASKS, metavar="TASK", help=", ".join(TASKS))
-    parser.add_argument("--model", required=True, metavar="NAME", help="a folder or a hub name")
-    parser.add_argument("--jsonl", action="store_true", help="lines are JSON objects, whatever the file is called")
-    parser.add_argument("--top-k", type=int, metavar="N", help="so many candidates, classes or answers")
-    parser.add_argument(
-        "--aggregation-strategy", choices=STRATEGIES, help="of tags: none (tokens), simple, or by word (first, ...)"
-    )
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="(auto: bf16 where it is fast)")
-    return parser.parse_args()
-
-
-def chosen_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The options that were given. Raises `ValueError` for one that the task does not have."""
-    given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
-    for name in given:
-        if args.task not in OPTIONS[name]:
-            raise ValueError(f"--{name.replace('_', '-')} is for {', '.join(OPTIONS[name])}, not for {args.task}")
-    return given
-
+from minibert.commands import predict
+from minibert.commands.run import run_command
 
 if __name__ == "__main__":
-    run(main)
+    run_command(predict)

@@ -1,15 +1,13 @@
 """The scripts as a user runs them: `call` in this process, which is quick; `start` as a process of their own."""
 
-import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from minibert.commands.run import run
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,12 +38,10 @@ def start(name: str, *arguments, processes: int = 1) -> Ending:
 
 
 def call(capsys: pytest.CaptureFixture, name: str, *arguments) -> Ending:
-    """Run the `main` of `scripts/<name>.py` in this process, as the script itself does."""
-    spec = importlib.util.spec_from_file_location(f"{name}_script", ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """Run `scripts/<name>.py` in this process."""
+    path = str(ROOT / "scripts" / f"{name}.py")
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
-        patch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-        run(module.main)
+        patch.setattr(sys, "argv", [path, *map(str, arguments)])
+        runpy.run_path(path, run_name="__main__")
     return Ending(stop.value.code or 0, *capsys.readouterr())

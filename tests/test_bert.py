@@ -43,7 +43,7 @@ def test_bit_identical_without_padding(name, changes, dtype):
     use_attention(name, theirs, ours)
     batch = batch_of(theirs.config)
     expected, found = theirs(**batch, output_hidden_states=True), ours(**batch, output_hidden_states=True)
-    assert found.keys() == tuple(expected.keys()) == ("last_hidden_state", "pooler_output", "hidden_states")
+    assert list(found) == list(expected) == ["last_hidden_state", "pooler_output", "hidden_states"]
     assert_same(found.last_hidden_state, expected.last_hidden_state, "last_hidden_state")
     assert_same(found.pooler_output, expected.pooler_output, "pooler_output")
     for i, (x, y) in enumerate(zip(found.hidden_states, expected.hidden_states, strict=True)):
@@ -83,7 +83,7 @@ def test_attentions_are_those_of_the_reference_s_explicit_form():
     use_attention("eager", theirs)  # ours changes over by itself
     batch = batch_of(theirs.config)
     expected, found = theirs(**batch, **EVERYTHING), ours(**batch, **EVERYTHING)
-    assert found.keys() == tuple(key for key in expected if key != "cross_attentions")  # it has a decoder's, empty
+    assert list(found) == list(key for key in expected if key != "cross_attentions")  # it has a decoder's, empty
     for x, y in zip(found.attentions, expected.attentions, strict=True):
         assert_same(x, y)
 
@@ -276,10 +276,46 @@ def test_the_packing_is_made_once(monkeypatch):
 
 @pytest.mark.parametrize("class_name", ["BertForMaskedLM", "BertForMultipleChoice"])
 @torch.no_grad()
-def test_outputs_are_objects(class_name):
-    """Of the encoder inside, and so of the model."""
+def test_a_tuple_if_that_is_wanted(class_name):
     theirs, model = model_pair(class_name)
     batch = task_batch(class_name, theirs.config)
-    assert_all_same(model(**batch, return_dict=True), model(**batch))
-    with pytest.raises(ValueError, match=r"return_dict=False: .* the tuple is outputs\.to_tuple\(\)"):
-        model(**batch, return_dict=False)
+    outputs, expected = model(**batch, return_dict=True), theirs(**batch, return_dict=False)
+    assert_all_same(outputs, model(**batch))
+    model.config.return_dict = False
+    for found in (model(**batch), model(**batch, return_dict=False)):
+        assert isinstance(found, tuple) and len(found) == len(expected)
+        for x, y in zip(found, expected, strict=True):
+            assert_same(x, y)
+    assert_all_same(model(**batch, return_dict=True), outputs)
+
+
+# --- looking inside, with gradients
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+@pytest.mark.parametrize("mask", [None, mask_of("gaps"), mask_of("empty row")], ids=["full", "gaps", "empty row"])
+def test_states_and_weights_have_gradients(name, mask):
+    theirs, ours = model_pair("BertForMaskedLM", **no_dropout())
+    batch = task_batch("BertForMaskedLM", theirs.config, mask)
+    use_attention("eager", theirs)
+    use_attention(name, ours)
+    found, expected = (model(**batch, **EVERYTHING) for model in (ours, theirs))
+    for outputs in (found, expected):
+        for x in (*outputs.hidden_states, *outputs.attentions):
+            x.retain_grad()
+        outputs.loss.backward()
+    largest = max(float(x.grad.abs().max()) for x in expected.hidden_states[:-1])
+    real = torch.ones(4, 11) if mask is None else mask
+    for x, y in zip(found.hidden_states[:-1], expected.hidden_states[:-1], strict=True):
+        assert_near(x.grad * real[..., None], y.grad * real[..., None], 1e-5 * max(1, largest))
+    for x, y in zip(found.attentions, expected.attentions, strict=True):
+        both_real = real[:, None, :, None] * real[:, None, None]
+        assert_near(x.grad * both_real, y.grad * both_real, 1e-5)
+
+
+def test_a_hook_on_a_layer_sees_tokens_that_unflatten_brings_into_shape():
+    model, seen = BertModel(tiny_config()).eval(), []
+    model.encoder.layer[0].register_forward_hook(lambda _, args, output: seen.append((output[0], args[1])))
+    outputs = model(**batch_of(model.config, mask=mask_of("gaps")), output_hidden_states=True)
+    ((tokens, packing),) = seen
+    assert torch.equal(packing.unflatten(tokens), outputs.hidden_states[1])

@@ -69,7 +69,7 @@ def test_a_tagger_learns_the_same_from_micro_batches(tmp_path):
             disable_tqdm=True,
         )
         Trainer(model, args, train_dataset=texts([5] * 4, labels=labels)).train()
-        weights.append(model.classifier.linear.weight.detach())
+        weights.append(model.classifier.weight.detach())
     assert (weights[0] - weights[1]).abs().max() < 1e-5 and (weights[0] - weights[2]).abs().max() < 1e-5
 
 

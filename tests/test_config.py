@@ -6,7 +6,7 @@ import math
 import pytest
 import transformers
 
-from minibert import BertConfig
+from minibert import BertConfig, BertModel
 from minibert.checkpoint.files import CheckpointError
 
 ODD = {
@@ -207,3 +207,110 @@ def test_a_folder_without_a_config_is_refused(tmp_path):
 def test_saving_leaves_nothing_but_the_file(tmp_path):
     BertConfig(**ODD).save_pretrained(tmp_path / "new" / "folder")
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["config.json"]
+
+
+# --- labels, their names and their number are one fact
+
+
+def consistent(config: BertConfig) -> tuple[int, dict, dict]:
+    assert list(config.id2label) == list(range(config.num_labels))
+    assert config.label2id == {label: i for i, label in config.id2label.items()}
+    return config.num_labels, config.id2label, config.label2id
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "names"),
+    [
+        ("num_labels", 3, ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ("id2label", {0: "a", 1: "b", 2: "c"}, ["a", "b", "c"]),
+        ("id2label", {"0": "a", "1": "b", "2": "c"}, ["a", "b", "c"]),
+        ("label2id", {"a": 0, "b": 1, "c": 2}, ["a", "b", "c"]),
+    ],
+)
+def test_whichever_is_set_the_others_follow(name, value, names, tmp_path):
+    later, at_once = BertConfig(), BertConfig(**{name: value})
+    setattr(later, name, value)
+    for config in (later, at_once):
+        assert list(consistent(config)[1].values()) == names
+        config.save_pretrained(tmp_path)
+        for read in (BertConfig, transformers.BertConfig):
+            again = read.from_pretrained(tmp_path)
+            assert (again.num_labels, again.id2label, again.label2id) == consistent(config)
+        assert consistent(BertConfig(**config.to_dict())) == consistent(config)
+
+
+def test_names_stay_when_their_number_does():
+    config = BertConfig(id2label={0: "no", 1: "yes"})
+    config.num_labels = 2
+    assert config.id2label == {0: "no", 1: "yes"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_labels", 0), ("num_labels", "5"), ("id2label", {1: "a"}), ("id2label", [])]
+)
+def test_labels_that_cannot_be_are_refused_when_they_are_set(name, value):
+    with pytest.raises(ValueError, match=name):
+        setattr(BertConfig(), name, value)
+
+
+def test_labels_changed_in_place_are_refused_when_they_disagree(tmp_path):
+    config = BertConfig()
+    config.id2label[2] = "third"
+    with pytest.raises(ValueError, match="num_labels is 2, but id2label names 3"):
+        config.save_pretrained(tmp_path)
+
+
+# --- what is not a number of a BERT
+
+
+def test_own_attributes_survive(tmp_path):
+    config = BertConfig(vocab_size=50, my_pooling="mean")
+    config.my_weights = {"a": 1}
+    config.save_pretrained(tmp_path)
+    for again in (BertConfig.from_pretrained(tmp_path), BertConfig(**config.to_dict())):
+        assert (again.my_pooling, again.my_weights, again.vocab_size) == ("mean", {"a": 1}, 50)
+    assert transformers.BertConfig.from_pretrained(tmp_path).my_weights == {"a": 1}
+
+
+def test_a_dict_of_the_reference_makes_the_config():
+    theirs = transformers.BertConfig(hidden_size=36, num_attention_heads=3)
+    config = BertConfig(**theirs.to_dict())
+    assert config.hidden_size == 36 and config.model_type == "bert" and not config.is_decoder
+
+
+def test_a_misspelt_field_is_refused():
+    with pytest.raises(TypeError, match="no field 'hiden_size'; did you mean 'hidden_size'"):
+        BertConfig(hiden_size=3)
+
+
+@pytest.mark.parametrize("name", ["is_decoder", "add_cross_attention", "is_encoder_decoder"])
+def test_what_no_bert_here_can_be_is_refused_when_it_is_set(name):
+    assert getattr(BertConfig(**{name: False}), name) is False
+    for make in (lambda: BertConfig(**{name: True}), lambda: setattr(BertConfig(), name, True)):
+        with pytest.raises(ValueError, match=f"{name} is True, but minibert's BERT has only False"):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("attn_implementation", "flash"), ("hidden_act", "mish"), ("hidden_dropout_prob", 1.5), ("problem_type", "x")],
+)
+def test_a_value_without_a_meaning_is_refused_when_it_is_set(name, value):
+    config = BertConfig()
+    before = getattr(config, name)
+    with pytest.raises(ValueError, match=name):
+        setattr(config, name, value)
+    assert getattr(config, name) == before
+
+
+def test_sizes_that_do_not_fit_are_refused_when_a_model_is_built():
+    config = BertConfig()
+    config.hidden_size = 100
+    with pytest.raises(ValueError, match=r"hidden_size \(100\) must be a multiple of num_attention_heads \(12\)"):
+        BertModel(config)
+
+
+def test_an_older_way_to_ask_for_gradient_checkpointing():
+    sizes = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 8, "num_hidden_layers": 1}
+    assert BertModel(BertConfig(**sizes, gradient_checkpointing=True)).is_gradient_checkpointing
+    assert not BertModel(BertConfig(**sizes)).is_gradient_checkpointing

@@ -1,7 +1,6 @@
 """`scripts/evaluate.py`: scores of a checkpoint, the same at every run, or one line that says what was wrong."""
 
 import json
-import logging
 import math
 import random
 import re
@@ -29,13 +28,6 @@ def documents(count=30):
         return f"the {rng.choice(WORDS[2:6])} {rng.choice(WORDS[6:9])} {rng.choice(WORDS[9:12])} every day ."
 
     return [[sentence() for _ in range(8)] for _ in range(count)]
-
-
-@pytest.fixture(autouse=True)
-def _as_loud_as_before():
-    """The script silences the package's warnings in its process, which here is that of all tests."""
-    yield
-    logging.getLogger("minibert").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def replace_layer(made_of):
 
 
 def replace_encoder(made_of):
-    made_of.bert = minibert.BertModel.from_pretrained(checkpoint("BertForSequenceClassification", num_labels=3))
+    made_of.bert = minibert.BertModel.from_pretrained(checkpoint("BertModel", hidden_act="relu"))
 
 
 def replace_head(made_of):

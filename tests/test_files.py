@@ -273,3 +273,24 @@ def test_a_kill_while_writing_leaves_the_last_good_file(tmp_path: Path):
     assert path.read_text() == "old"
     write_text(path, "new")  # what the killed process left does not stand in the way
     assert path.read_text() == "new"
+
+
+def test_a_pointer_of_git_lfs_is_recognised(tmp_path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 440449768\n"
+    for name, read in (("model.safetensors", read_tensors), ("pytorch_model.bin", read_tensors), ("x.json", read_json)):
+        (tmp_path / name).write_text(pointer)
+        with pytest.raises(CheckpointError, match=f"{name}: this is git-lfs's pointer .* run `git lfs pull`"):
+            read(tmp_path / name)
+
+
+class Foreign:
+    """Not a tensor."""
+
+
+@pytest.mark.parametrize("content", [{"weight": torch.zeros(2), "more": Foreign()}, torch.nn.Linear(2, 2)])
+def test_advice_that_would_run_code_is_not_passed_on(content, tmp_path):
+    torch.save(content, tmp_path / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="nothing that a file contains is executed here") as raised:
+        read_tensors(tmp_path / "pytorch_model.bin")
+    message = str(raised.value)
+    assert "weights_only" not in message and "safe_globals" not in message and "\n" not in message

@@ -222,7 +222,7 @@ def test_a_library_for_the_score_is_asked_for_at_once(capsys, tmp_path, monkeypa
     (tmp_path / "a.tsv").write_text(content)
     files = ("--train", tmp_path / "a.tsv", "--eval", tmp_path / "a.tsv", "--label-separator", ",")
     ending = finetune(capsys, tmp_path, "--task", task, *files)
-    assert "pip install -e '.[finetune]'" in ending.only_error and not ending.out
+    assert "pip install 'minibert[finetune]'" in ending.only_error and not ending.out
 
 
 def test_scores_that_are_taken_for_classes(capsys, tmp_path):

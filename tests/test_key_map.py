@@ -1,9 +1,12 @@
 """The table of names: invertible, and complete for everything that `transformers` writes."""
 
+from collections.abc import Iterator
+
 import pytest
 import transformers
 from reference import TASKS, TINY, reference_model
 from safetensors.torch import load_file
+from torch import nn
 
 import minibert
 from minibert.checkpoint.key_map import KEY_MAP, from_reference, to_reference
@@ -15,7 +18,14 @@ def our_names(class_name: str, **changes) -> set[str]:
     """The names of our model's parameters, with "bert." in front of the encoder's; a shared one twice."""
     model = getattr(minibert, class_name)(minibert.BertConfig(**TINY, **changes))
     prefix = "" if hasattr(model, "bert") else "bert."
-    return {prefix + name for name, _ in model.named_parameters(remove_duplicate=False)}
+    return {prefix + name for name in names_in_the_source(model)}
+
+
+def names_in_the_source(module: nn.Module) -> Iterator[str]:
+    """The paths of all parameters by attributes; `named_parameters` gives them the reference's names."""
+    yield from module._parameters
+    for name, child in module.named_children():
+        yield from (f"{name}.{inner}" for inner in names_in_the_source(child))
 
 
 def test_no_name_stands_twice_in_the_table():

@@ -58,5 +58,5 @@ def test_a_library_that_is_not_there(monkeypatch, module, name):
         "scikit-learn": lambda: metrics.label_f1(np.eye(2), np.eye(2)),
         "seqeval": lambda: metrics.chunk_f1([["O"]], [["O"]]),
     }
-    with pytest.raises(ValueError, match=rf"{name}: pip install -e '\.\[finetune\]'"):
+    with pytest.raises(ValueError, match=rf"{name}: pip install 'minibert\[finetune\]'"):
         calls[name]()

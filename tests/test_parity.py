@@ -1,20 +1,18 @@
 """The layer-by-layer comparison: silent on equal models, and pointing at the right place on others."""
 
-import importlib.util
 import json
-import logging
 import re
 import sys
 from pathlib import Path
 
 import pytest
+import script_runs
 import torch
 import transformers
 from reference import IS_VERSION_5, TASKS, batch_of, model_pair, reference_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from minibert.commands.run import run
 from minibert.inference.parity import compare_modules, module_names, plant_fault
 
 CLASSES = ("BertModel", *TASKS)
@@ -97,8 +95,8 @@ def test_a_fault_is_small_seeded_and_alone():
     before = {name: p.detach().clone() for name, p in ours.named_parameters(remove_duplicate=False)}
     plant_fault(ours, "mlm_head.decoder", seed=1)
     after = dict(ours.named_parameters(remove_duplicate=False))
-    assert [name for name in before if not torch.equal(before[name], after[name])] == ["mlm_head.decoder.weight"]
-    noise = after["mlm_head.decoder.weight"] - before["mlm_head.decoder.weight"]
+    assert [name for name in before if not torch.equal(before[name], after[name])] == ["cls.predictions.decoder.weight"]
+    noise = after["cls.predictions.decoder.weight"] - before["cls.predictions.decoder.weight"]
     assert 0.9e-3 < noise.std() < 1.1e-3
     _, again = model_pair("BertForMaskedLM")
     plant_fault(again, "mlm_head.decoder", seed=1)
@@ -110,30 +108,16 @@ def test_a_fault_is_small_seeded_and_alone():
 # --- the script
 
 
-@pytest.fixture(scope="module")
-def script():
-    path = Path(__file__).parent.parent / "scripts" / "parity.py"
-    spec = importlib.util.spec_from_file_location("parity_script", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def parity(script, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+def parity(capsys: pytest.CaptureFixture):
     """Run the script with these arguments: exit code, standard output, standard error."""
-    logger, verbosity = logging.getLogger("minibert"), transformers.logging.get_verbosity()
-    level = logger.level
+    verbosity = transformers.logging.get_verbosity()
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["parity.py", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            run(script.main)
-        return ended.value.code, *capsys.readouterr()
+        ending = script_runs.call(capsys, "parity", *arguments)
+        return ending.code, ending.out, ending.err
 
     yield call
-    logger.setLevel(level)
     transformers.logging.set_verbosity(verbosity)
     transformers.logging.enable_progress_bar()
 
@@ -253,7 +237,7 @@ def test_bad_input_is_one_line(folder: Path, tmp_path: Path, parity, monkeypatch
         assert expected in one_line(err)
     monkeypatch.setitem(sys.modules, "transformers", None)
     code, _, err = parity("--model", folder)
-    assert code == 2 and "pip install -e '.[test]'" in one_line(err)
+    assert code == 2 and "pip install 'minibert[test]'" in one_line(err)
 
 
 def test_broken_checkpoints_are_one_line(folder: Path, parity):

@@ -184,3 +184,11 @@ def test_what_is_not_there():
         minibert.pipeline("fill-mask", "minibert-tiny", "int8")
     with pytest.raises(CheckpointError, match="no/such/folder"):
         minibert.pipeline("fill-mask", "no/such/folder")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_config_that_wants_tuples_and_more_outputs(task):
+    folder = checkpoint({"fill-mask": "BertForMaskedLM"}.get(task, TASKS[task][1].__name__))
+    expected = minibert.pipeline(task, folder, device="cpu")(INPUTS.get(task, "a b"))
+    wanted = {"return_dict": False, "output_hidden_states": True}
+    assert minibert.pipeline(task, folder, device="cpu", model_kwargs=wanted)(INPUTS.get(task, "a b")) == expected

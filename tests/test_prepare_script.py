@@ -1,4 +1,4 @@
-"""`scripts/prepare.py`: a folder for `scripts/pretrain.py --data`, or one line that says what was wrong."""
+"""`scripts/prepare.py`: a folder for `pretrain.py --data`, or one line that says what was wrong."""
 
 import random
 import re
@@ -51,7 +51,7 @@ def test_what_a_user_sees(prepared, corpus):
     assert f"{corpus}: 40 documents, 320 sentences, 2,240 words" in ending.out
     assert re.search(r"pairs .*\d+ an epoch, \d\d% next and the rest random", ending.out)
     assert len(re.findall(r"reads    \[CLS\] .*\[MASK\]", ending.out)) == 2
-    assert f"scripts/pretrain.py --data {folder}" in ending.out
+    assert f"train on it: minibert pretrain --data {folder}" in ending.out
 
 
 def test_what_lies_in_the_folder(prepared):

@@ -170,7 +170,7 @@ def test_a_head_of_another_size(tmp_path: Path, caplog):
     model, info = load("BertForSequenceClassification", tmp_path, num_labels=3, ignore_mismatched_sizes=True)
     expected = [("classifier.weight", (5, 32), (3, 32)), ("classifier.bias", (5,), (3,))]
     assert info == {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": expected}
-    assert model.classifier.linear.weight.shape == (3, 32) and model.classifier.linear.weight.std() > 0
+    assert model.classifier.weight.shape == (3, 32) and model.classifier.weight.std() > 0
     (message,) = warnings_in(caplog)
     assert "newly initialised, train before use: classifier.weight, classifier.bias" in message
     assert_same(model.bert.pooler.dense.weight, tensors_in(tmp_path)["bert.pooler.dense.weight"])

@@ -11,7 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
-PAGES = [*READMES, ROOT / "notebooks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PAGES = [
+    *READMES,
+    CONTRIBUTING,
+    ROOT / "CHANGELOG.md",
+    ROOT / "notebooks" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 # [text](target), and within a link's text an image's.
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -55,14 +62,19 @@ def test_line_counts(readme):
     assert not wrong, f"`python tests/test_readme.py` corrects these line counts: {'; '.join(wrong)}"
 
 
+def row_of(name: str) -> str:
+    """What the table calls the place of a module: "pairs" of the room `text` is in "text", a file of `model/` alone."""
+    return name.removeprefix("model.").split(".")[0]
+
+
 def rooms_in_order() -> list[set[str]]:
     """Of each row, the modules and folders of the package that it links."""
     return [{Path(target).stem for target in LINK.findall(files)} for files, _, _ in ROW.findall(read(READMES[0]))]
 
 
 def test_no_file_is_left_out():
-    modules = {path.stem for path in (ROOT / "minibert").glob("*.py")}
-    folders = {path.parent.name for path in (ROOT / "minibert").glob("*/__init__.py")}
+    modules = {path.stem for folder in ("minibert", "minibert/model") for path in (ROOT / folder).glob("*.py")}
+    folders = {path.parent.name for path in (ROOT / "minibert").glob("*/__init__.py")} - {"model"}
     shown = Counter(room for row in rooms_in_order() for room in row)
     assert shown == Counter({*modules, *folders, "scripts"})
 
@@ -73,8 +85,8 @@ def test_no_file_needs_one_below_it():
     known = set(LOADING)
     for row in rooms_in_order():
         known |= row
-        for name in [name for name in FILES if name.split(".")[0] in row]:
-            below = {other for other in own_imports(name) if other.split(".")[0] not in known}
+        for name in [name for name in FILES if row_of(name) in row]:
+            below = {other for other in own_imports(name) if row_of(other) not in known}
             assert not below, f"{name} imports what the README explains further down"
 
 
@@ -86,6 +98,20 @@ def test_links_lead_somewhere(page):
     targets = [target.split("#")[0] for target in LINK.findall(without_code(read(page))) if "://" not in target]
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing, f"{page.name} links what is not there"
+
+
+# --- CONTRIBUTING.md
+
+
+def test_contributing_has_every_room_and_no_other():
+    table = read(CONTRIBUTING).partition("## Where things go")[2].partition("\n\n|")[2].partition("\n\n")[0]
+    rooms = {path.name for path in (ROOT / "minibert").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert set(re.findall(r"`(\w+)/`", table)) == rooms
+
+
+def test_what_contributing_tells_to_run_is_there():
+    files = re.findall(r"(?:python|pytest) ([\w/]+\.py)", read(CONTRIBUTING))
+    assert len(files) > 5 and [file for file in files if not (ROOT / file).is_file()] == []
 
 
 # --- both languages

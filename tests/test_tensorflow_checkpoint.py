@@ -101,7 +101,7 @@ def test_every_model_loads_it(class_name: str):
     model, info = load(class_name, WRITTEN_BY_TENSORFLOW)
     assert all(key.startswith(("classifier.", "qa_outputs.")) for key in info["missing_keys"])
     assert all(key.startswith(("cls/", "bert/pooler/")) for key in info["unexpected_keys"])
-    encoder = model.encoder_model
+    encoder = model.base_model
     kernel = read_tensors(WRITTEN_BY_TENSORFLOW / INDEX)["bert/encoder/layer_1/intermediate/dense/kernel"]
     assert_same(encoder.encoder.layer[1].feed_forward.up.weight, kernel)
     assert all(parameter.is_contiguous() for parameter in model.parameters())

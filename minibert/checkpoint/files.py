@@ -7,6 +7,7 @@ This file knows names and tensors, and no module. Weights are read with `safeten
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,17 @@ WEIGHT_FILES = (
 )
 
 
+# How git-lfs's pointers begin.
+LFS_POINTER = b"version https://git-lfs"
+
+
 class CheckpointError(ValueError):
     """A checkpoint that cannot be found, read or used; the message names the file, the key and the remedy."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises `CheckpointError` when `path` holds anything else."""
+    _refuse_pointer(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, a number of 5,000 digits
@@ -92,7 +98,18 @@ def _read_shards(index_path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _refuse_pointer(path: Path) -> None:
+    """Raise `CheckpointError` for what git leaves in the place of a large file that was not fetched."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise CheckpointError(
+                    f"{path}: this is git-lfs's pointer to the file, not the file; run `git lfs pull` in its folder"
+                )
+
+
 def _read_file(path: Path) -> dict[str, Tensor]:
+    _refuse_pointer(path)
     if path.suffix == ".index":
         return _tensorflow(read_tensorflow, path)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
@@ -111,11 +128,20 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         # Memory-mapping needs the zip format that torch has written since 1.6; older files are read whole.
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except Exception as error:  # torch.load raises almost any type on a file that is not its own
-        first_line = str(error).strip().split("\n")[0]
-        raise CheckpointError(f"{path}: not a file of plain tensors, refused: {first_line}") from error
+        raise CheckpointError(f"{path}: not a file of plain tensors, refused: {_why_refused(error)}") from error
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise CheckpointError(f"{path}: expected a dictionary of tensors; save model.state_dict(), not the model")
     return tensors
+
+
+def _why_refused(error: Exception) -> str:
+    """The reason that `torch.load` gives, without its advice, which would execute what the file contains."""
+    message = str(error).strip()
+    if "weights_only" not in message and "Weights only" not in message:
+        return message.split("\n")[0]
+    foreign = re.search(r"GLOBAL ([\w.]+)", message)
+    what = f"it refers to {foreign[1]}" if foreign else "it holds more than tensors"
+    return f"{what}, and nothing that a file contains is executed here; save model.state_dict() anew"
 
 
 def _tensorflow(read: Callable[[Path], Any], path: Path) -> Any:

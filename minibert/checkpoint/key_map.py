@@ -41,8 +41,8 @@ KEY_MAP = (
     ("mlm_head.bias", "cls.predictions.bias"),
     ("nsp_head.linear.weight", "cls.seq_relationship.weight"),
     ("nsp_head.linear.bias", "cls.seq_relationship.bias"),
-    ("classifier.linear.weight", "classifier.weight"),
-    ("classifier.linear.bias", "classifier.bias"),
+    ("classifier.weight", "classifier.weight"),
+    ("classifier.bias", "classifier.bias"),
     ("span_classifier.weight", "qa_outputs.weight"),
     ("span_classifier.bias", "qa_outputs.bias"),
 )
@@ -79,8 +79,8 @@ TENSORFLOW_KEY_MAP = (
     ("mlm_head.bias", "cls/predictions/output_bias"),
     ("nsp_head.linear.weight", "cls/seq_relationship/output_weights"),
     ("nsp_head.linear.bias", "cls/seq_relationship/output_bias"),
-    ("classifier.linear.weight", "output_weights"),
-    ("classifier.linear.bias", "output_bias"),
+    ("classifier.weight", "output_weights"),
+    ("classifier.bias", "output_bias"),
     ("span_classifier.weight", "cls/squad/output_weights"),
     ("span_classifier.bias", "cls/squad/output_bias"),
 )
@@ -93,9 +93,13 @@ IGNORED_KEYS = ("embeddings.position_ids", "/adam_m", "/adam_v", "global_step")
 
 # The encoder's own parts, as they are called in the file of a bare BertModel, which has no "bert." in front.
 _ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+
+# What stands before the keys when a wrapped model was saved: by DataParallel, torch.compile, a class of one's own.
+_WRAPPERS = ("module.", "_orig_mod.", "model.")
 _LAYER = re.compile(r"([./]layer[._])(\d+)(?=[./])")
 _THEIRS = dict(KEY_MAP)
-_OURS = {theirs: ours for ours, theirs in KEY_MAP + TENSORFLOW_KEY_MAP}
+_MODULES = {ours.rpartition(".")[0]: theirs.rpartition(".")[0] for ours, theirs in KEY_MAP}
+_OURS = {theirs: ours for ours, theirs in KEY_MAP + TENSORFLOW_KEY_MAP} | {ours: ours for ours, _ in KEY_MAP}
 
 
 def to_reference(name: str) -> str:
@@ -103,10 +107,16 @@ def to_reference(name: str) -> str:
     return _look_up(_THEIRS, name)
 
 
+def module_to_reference(name: str) -> str:
+    """The same for the name of a module."""
+    return _look_up(_MODULES, name)
+
+
 def from_reference(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """The keys of a Hugging Face file, or of a TensorFlow one -> {our name: key}, and the keys that no BERT has.
 
-    With or without "bert." in front of the encoder's parts, with old or new LayerNorm names.
+    With or without "bert." in front of the encoder's parts, with old or new LayerNorm names, with what a wrapper put
+    in front of all; our own names are known, too.
     """
     names, unexpected = {}, []
     for key in keys:
@@ -122,6 +132,8 @@ def from_reference(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _canonical(key: str) -> str:
+    while key.startswith(_WRAPPERS):
+        key = key.partition(".")[2]
     for old, new in LEGACY_NAMES.items():
         key = f"{key.removesuffix(old)}{new}" if key.endswith(f".{old}") else key
     return f"bert.{key}" if key.startswith(_ENCODER_PARTS) else key

@@ -1,5 +1,6 @@
 """A checkpoint, opened once: a folder on this machine, one that ships with minibert, or a repository on the hub."""
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ class Checkpoint:
     """
 
     name: str  # as the user has it, for messages
-    folder: Path = Path()
+    folder: Path = Path()  # where the files are; in a repository, below its root
     note: str = ""  # for messages: why only this was looked at
 
     @classmethod
@@ -41,6 +42,8 @@ class Checkpoint:
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
+        force_download: bool = False,
+        subfolder: str = "",
     ) -> "Checkpoint":
         """Find the checkpoint `name`.
 
@@ -53,23 +56,27 @@ class Checkpoint:
             token: for a repository that not everybody may see; True: the one that was saved by logging in.
             cache_dir: where downloads are kept; default: where `huggingface_hub` keeps them.
             local_files_only: never ask the hub.
+            force_download: download anew what is in the cache.
+            subfolder: the folder below, in which the checkpoint lies.
 
         Raises: `CheckpointError` when `name` is neither a folder nor to be had from the hub.
         """
         if isinstance(name, Checkpoint):
             return name
         if (folder := local_folder(name)) is not None:
-            return cls(str(name), folder)
+            return cls(str(name), folder / subfolder)
         where = {"revision": revision, "token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         try:
-            return Repository.listed(str(name), where)
+            repository = Repository.listed(str(name), where | {"force_download": force_download})
+            repository.folder = Path(subfolder)
+            return repository
         except _HubSilent as why:
             cached = _cached_folder(str(name), revision, cache_dir)
             if cached is None:
                 raise CheckpointError(
                     f"{str(name)!r} is not a folder here, it is not in the hub cache, and {why}"
                 ) from why
-            return cls(str(name), cached, note=f" in the part of it that is in the hub cache, and {why}")
+            return cls(str(name), cached / subfolder, note=f" in the part of it that is in the hub cache, and {why}")
 
     def has(self, file: str) -> bool:
         """Whether the checkpoint has this file."""
@@ -91,15 +98,18 @@ class Checkpoint:
         """One of its folders, as a checkpoint of its own; "." is the checkpoint itself."""
         return self if folder == "." else replace(self, name=f"{self.name}/{folder}", folder=self.folder / folder)
 
-    def weights(self) -> Path:
+    def weights(self, use_safetensors: bool | None = None) -> Path:
         """The first of `WEIGHT_FILES` that the checkpoint has.
 
         Of weights in several files this is the index, and the others lie beside it. Only what is needed is
         downloaded: never two formats. Raises `CheckpointError` when there are no weights.
+
+        use_safetensors: True: no other format will do; False: any other; None: safetensors where there is a choice.
         """
-        path = self.first(WEIGHT_FILES)
+        accepted = [f for f in WEIGHT_FILES if use_safetensors is None or ("safetensors" in f) == use_safetensors]
+        path = self.first(accepted)
         if path is None:
-            expected = ", ".join(WEIGHT_FILES)
+            expected = ", ".join(accepted)
             raise CheckpointError(f"{self.name}: no weights found{self.note}; expected one of {expected}")
         for companion in companions(path):
             self.path(companion)  # whether it exists is the reader's question, who has the better message
@@ -121,9 +131,18 @@ class Checkpoint:
 
 
 def open_from(name: str | Path | Checkpoint, options: dict[str, Any]) -> Checkpoint:
-    """Open a checkpoint with those of the `options` that say where it is; they are taken out of `options`."""
-    where = {key: options.pop(key) for key in ("revision", "token", "cache_dir", "local_files_only") if key in options}
-    return Checkpoint.open(name, **where)
+    """Open a checkpoint with those of the `options` that say where it is; they are taken out of `options`.
+
+    Raises `ValueError` for one that asks for what is not done here.
+    """
+    if "use_auth_token" in options:  # the older name
+        options["token"] = options.pop("use_auth_token")
+    if options.pop("trust_remote_code", False):
+        raise ValueError("trust_remote_code=True: no code of a checkpoint is ever executed here; leave it out")
+    if options.pop("proxies", None):
+        raise ValueError("proxies: set HTTPS_PROXY in the environment, which the hub's client reads")
+    places = [key for key in inspect.signature(Checkpoint.open).parameters if key in options and key != "name"]
+    return Checkpoint.open(name, **{key: options.pop(key) for key in places})
 
 
 def local_folder(name: str | Path) -> Path | None:
@@ -144,7 +163,6 @@ class Repository(Checkpoint):
     files: set[str] = field(default_factory=set)
     commit: str = ""
     where: dict[str, Any] = field(default_factory=dict)
-    repository: str = ""  # its name; `name` also says which folder of it is meant
 
     @classmethod
     def listed(cls, name: str, where: dict[str, Any]) -> "Repository":
@@ -183,18 +201,21 @@ class Repository(Checkpoint):
             why = f"the hub could not be asked ({_reason(error)}); try again online, or pass a folder"
             raise _HubSilent(why) from error
         files = {file.rfilename for file in info.siblings or ()}
-        return cls(name, note=" on the hub", files=files, commit=info.sha or "", where=where, repository=name)
+        return cls(name, note=" on the hub", files=files, commit=info.sha or "", where=where)
 
     def has(self, file: str) -> bool:
         """Whether the repository has this file."""
         return (self.folder / file).as_posix() in self.files
 
+    def inside(self, folder: str) -> Self:
+        """One of its folders; the hub knows it by the name of the repository."""
+        return replace(self, folder=self.folder / folder)
+
     def path(self, file: str) -> Path:
         """Where the file is in the hub's cache, downloaded if it was not there."""
-        place = (self.folder / file).as_posix()
-        path = self._download(place, **self.where)
+        path = self._download(file, **self.where)
         if self.commit and self.commit not in path.parts:  # the branch has moved on since it was listed
-            path = self._download(place, **self.where | {"revision": self.commit})
+            path = self._download(file, **self.where | {"revision": self.commit})
         return path
 
     def _download(self, file: str, **where: Any) -> Path:
@@ -202,12 +223,12 @@ class Repository(Checkpoint):
         from huggingface_hub.errors import GatedRepoError
 
         try:
-            return Path(hf_hub_download(self.repository, file, **where))
+            return Path(hf_hub_download(self.name, (self.folder / file).as_posix(), **where))
         except GatedRepoError as error:
-            raise CheckpointError(f"{self.repository!r}: {GATED}") from error
+            raise CheckpointError(f"{self.name!r}: {GATED}") from error
         except Exception as error:  # of the client's network library, which differs between its versions
             raise CheckpointError(
-                f"{self.repository!r}: {file} could not be fetched from the hub, try again: {_reason(error)}"
+                f"{self.name!r}: {file} could not be fetched from the hub, try again: {_reason(error)}"
             ) from error
 
 

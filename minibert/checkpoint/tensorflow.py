@@ -173,6 +173,7 @@ def _parse(message: bytes) -> dict[int, list]:
     while at < len(message):
         tag, at = _varint(message, at)
         kind = tag & 7
+        value: int | bytes
         if kind == 0:
             value, at = _varint(message, at)
         elif kind in (1, 2, 5):

@@ -1,11 +1,29 @@
-"""What the scripts share: bad input ends in one clear line, never in a traceback."""
+"""What every command shares: its options are read, and bad input ends in one clear line, never in a traceback."""
 
+import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import NoReturn
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run_command(command: ModuleType, prog: str | None = None, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Read the options of a module of this folder, call its `main` with them, and exit as `run` does.
+
+    command: has `add_options(parser)`, `main(options)` and a docstring, which `--help` prints.
+    prog: what the user typed, for usage and errors; None: the name of the script that runs.
+    arguments: what follows it; None: those of this process.
+    """
+    parser = argparse.ArgumentParser(
+        prog=prog, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.add_options(parser)
+    options = parser.parse_args(arguments)
+    run(lambda: command.main(options))
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
     """Call `main` and exit: with its return value, or with 2 and one line that says what was wrong with the input."""
     try:
         status = main()

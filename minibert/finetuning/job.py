@@ -32,7 +32,7 @@ TASKS = {
 
 @dataclass(frozen=True)
 class FinetuningOptions:
-    """What a user may choose; see `scripts/finetune.py --help`."""
+    """What a user may choose; see `minibert finetune --help`."""
 
     task: str = "classification"
     train: str | None = None  # None: docstrings of the standard library

@@ -50,4 +50,4 @@ def library(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         name = {"sklearn": "scikit-learn"}.get(module.split(".")[0], module.split(".")[0])
-        raise ValueError(f"the scores of this task are computed by {name}: pip install -e '.[finetune]'") from error
+        raise ValueError(f"the scores of this task are computed by {name}: pip install 'minibert[finetune]'") from error

@@ -12,7 +12,7 @@ from minibert.finetuning.frozen import FrozenEncoderTrainer
 from minibert.finetuning.task import Task
 from minibert.model.config import BertConfig
 from minibert.model.precision import has_fast_bf16
-from minibert.model.pretrained import quiet_loading
+from minibert.model.weights import quiet_loading
 from minibert.report import say
 from minibert.text.packed import vocabulary_name
 from minibert.text.tokenizer import BertTokenizer

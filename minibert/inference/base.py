@@ -143,8 +143,8 @@ class Pipeline:
     def compute(self, batch: dict[str, Tensor], **options: Any) -> Any:
         """The model's outputs for a batch."""
         if self._fast_layers is None or self.model.dtype == self.layers_dtype:
-            return self.model(**batch, **options)
-        return self._fast_layers(self.model, **batch, **options)
+            return self.model(**batch, **options, return_dict=True)
+        return self._fast_layers(self.model, **batch, **options, return_dict=True)
 
     def batched(self, texts: BatchEncoding, compute: Callable[[dict[str, Tensor]], Sequence[Any]]) -> list:
         """What `compute` makes of each text, in order; see `batching.run_in_batches`."""
@@ -215,8 +215,8 @@ def _items(inputs: Any) -> Iterator:
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Inside, `model` is in eval mode; afterwards in the mode that it was in, each part in its own."""
-    training = [module for module in model.modules() if module.training]
+    """Inside, a model that is being trained is in eval mode; afterwards each part is in the mode that it was in."""
+    training = [module for module in model.modules() if module.training] if model.training else []
     for module in training:
         module.training = False
     try:

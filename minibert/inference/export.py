@@ -170,7 +170,7 @@ def check_libraries() -> None:
 
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[export]'")
+        raise ExportError(f"{', '.join(missing)} not installed: pip install 'minibert[export]'")
 
 
 @contextlib.contextmanager

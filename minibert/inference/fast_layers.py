@@ -30,7 +30,7 @@ class FastLayers:
 
     def __call__(self, model: BertPreTrainedModel, **inputs: Tensor) -> Any:
         """What `model(**inputs)` gives, nearly, and in the same type."""
-        encoder = model.encoder_model.encoder
+        encoder = model.base_model.encoder
         if self._encoder is None or self._encoder.made_of != _state(encoder):
             self._encoder = _ConvertedEncoder(encoder, self.dtype)
         return _with_encoder(model, self._encoder)(**inputs)

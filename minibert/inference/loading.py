@@ -5,7 +5,8 @@ from typing import Any
 from minibert.checkpoint.files import CheckpointError
 from minibert.checkpoint.opened import Checkpoint
 from minibert.model.config import BertConfig
-from minibert.model.pretrained import BertPreTrainedModel, quiet_loading
+from minibert.model.pretrained import BertPreTrainedModel
+from minibert.model.weights import quiet_loading
 from minibert.text.tokenizer import BertTokenizer
 
 

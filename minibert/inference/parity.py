@@ -3,15 +3,26 @@
 Nothing here knows the reference but by the names of its modules (`checkpoint.key_map`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from minibert.checkpoint.key_map import to_reference
+from minibert.checkpoint.key_map import from_reference, to_reference
+from minibert.checkpoint.opened import VOCABULARY_FILES, Checkpoint
+from minibert.inference.loading import saved_as
+from minibert.model import tasks
+from minibert.model.bert import BertModel
 from minibert.model.pretrained import BertPreTrainedModel
+from minibert.text.tokenizer import BertTokenizer
 
 FAULT = 1e-3  # standard deviation of the noise that `plant_fault` adds
+
+TEXT = "The quick brown fox jumps over the lazy dog."
+TEXT_PAIR = "It has done so for more than a hundred years, in every shop that sold typewriters."
+RANDOM_LENGTH = 24  # tokens that are drawn when the checkpoint has no tokenizer
 
 
 @dataclass(frozen=True)
@@ -21,6 +32,44 @@ class Comparison:
     name: str
     difference: float  # largest absolute one
     ulp: int  # largest one in units in the last place: how many steps of fp32 lead from one number to the other
+
+
+def choose_class(checkpoint: Checkpoint) -> tuple[type[BertPreTrainedModel], dict[str, Any]]:
+    """The class that uses most of the weights that the checkpoint has, and arguments for it."""
+    said = getattr(tasks, saved_as(checkpoint), None)
+    is_ours = isinstance(said, type) and issubclass(said, BertPreTrainedModel)
+    names, _ = from_reference(checkpoint.tensors())
+    parts = {our_name.split(".")[0] for our_name in names}
+    has_pooler = "bert.pooler.dense.weight" in names
+    if {"mlm_head", "nsp_head"} <= parts and has_pooler:
+        return tasks.BertForPreTraining, {}
+    if is_ours and parts & {"nsp_head", "classifier", "span_classifier"}:
+        return said, {}  # three classes have a "classifier": only the config can tell which one it is
+    if "mlm_head" in parts:
+        return tasks.BertForMaskedLM, {}
+    return BertModel, {"add_pooling_layer": has_pooler}
+
+
+def make_inputs(
+    checkpoint: Checkpoint, model: BertPreTrainedModel, text: str | None, seed: int = 0
+) -> dict[str, Tensor]:
+    """One sequence without padding: `input_ids` and `token_type_ids`, (1, S), or of a single choice (1, 1, S).
+
+    text: None for two sentences, or for random ids drawn with `seed` if the checkpoint has no tokenizer.
+    """
+    config = model.config
+    limit = config.max_position_embeddings
+    if text is None and not checkpoint.first(VOCABULARY_FILES):
+        generator = torch.Generator().manual_seed(seed)
+        sizes = {"input_ids": config.vocab_size, "token_type_ids": config.type_vocab_size}
+        shape = (1, min(RANDOM_LENGTH, limit))
+        inputs = {key: torch.randint(size, shape, generator=generator) for key, size in sizes.items()}
+    else:
+        texts = [TEXT, TEXT_PAIR][: config.type_vocab_size] if text is None else [text]
+        tokenizer = BertTokenizer.from_pretrained(checkpoint)
+        encoded = tokenizer(*texts, truncation=True, max_length=limit, return_tensors="pt")
+        inputs = {key: encoded[key] for key in ("input_ids", "token_type_ids")}
+    return {key: ids[:, None] if isinstance(model, tasks.BertForMultipleChoice) else ids for key, ids in inputs.items()}
 
 
 @torch.no_grad()
@@ -54,8 +103,15 @@ def plant_fault(model: BertPreTrainedModel, module: str, seed: int = 0) -> None:
 
 def module_names(model: BertPreTrainedModel) -> dict[str, str]:
     """{name without what all names begin with: full name} of all modules that have a weight."""
-    names = [name for name, module in model.named_modules() if isinstance(getattr(module, "weight", None), Tensor)]
+    names = [name for name, module in _own_modules(model) if isinstance(getattr(module, "weight", None), Tensor)]
     return {name.removeprefix("bert.").removeprefix("encoder."): name for name in names}
+
+
+def _own_modules(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """All modules below, by the names that they have in the source: `named_modules` speaks the reference's."""
+    for name, child in module.named_children():
+        yield f"{prefix}{name}", child
+        yield from _own_modules(child, f"{prefix}{name}.")
 
 
 def _reference_name(model: BertPreTrainedModel, name: str) -> str:

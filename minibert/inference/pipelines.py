@@ -141,7 +141,7 @@ def _task_of(model: Any, checkpoint: Checkpoint | None) -> str:
 def _with_head(task: str, model: BertPreTrainedModel, trained_as: tuple[str, ...]) -> BertPreTrainedModel:
     """The model, or its encoder if that is all that the task needs. Raises `TypeError` if it has not the head."""
     if not trained_as:
-        return model.encoder_model
+        return model.base_model
     if not any(kind.__name__ in trained_as for kind in type(model).__mro__):
         raise TypeError(f"model: {task} needs a {' or '.join(trained_as)}, found a {type(model).__name__}")
     return model

@@ -43,12 +43,14 @@ class Pooler(nn.Module):
 class BertModel(BertPreTrainedModel):
     """The encoder without a task: hidden states for every token, and a pooled vector for every sequence."""
 
+    is_encoder = True
+
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
         self.pooler = Pooler(config) if add_pooling_layer else None
-        self.init_weights()
+        self.post_init()
 
     def forward(
         self,
@@ -57,9 +59,9 @@ class BertModel(BertPreTrainedModel):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        *,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
     ) -> BertModelOutput:
         """Encode a batch.
 
@@ -71,12 +73,9 @@ class BertModel(BertPreTrainedModel):
             inputs_embeds: (B, S, D) vectors to use instead of looked-up word embeddings.
             output_attentions: also return every layer's attention weights (uses the explicit attention).
             output_hidden_states: also return the embeddings' output and every layer's.
-            return_dict: True, which changes nothing: the output is always an object.
 
         Raises: `ValueError` naming the argument, what was expected and what came.
         """
-        if return_dict is False:
-            raise ValueError("return_dict=False: models return objects; the tuple is outputs.to_tuple()")
         config = self.config
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
         output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states

@@ -1,5 +1,7 @@
 """`BertConfig`: every number that defines a BERT, under the names of Hugging Face's `config.json`."""
 
+import difflib
+import functools
 import json
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from pathlib import Path
@@ -34,10 +36,36 @@ _LARGEST = {
 }
 _MOST_LABELS = 1_000_000
 
+# What files say of the program that wrote them; the older name of a field.
+_NOT_KEPT = {"transformers_version", "torch_dtype"}
 
+
+def _with_own_attributes(cls: type) -> type:
+    """Let a config be made with values that are no fields: they become attributes, and are saved with it."""
+    make = cls.__init__
+
+    @functools.wraps(make)
+    def __init__(self: Any, *values: Any, **named: Any) -> None:
+        known = {f.name for f in fields(cls)}
+        own = {name: named.pop(name) for name in list(named) if name not in known}
+        for name in own:
+            if similar := difflib.get_close_matches(name, known, cutoff=0.85):
+                raise TypeError(f"BertConfig has no field {name!r}; did you mean {similar[0]!r}?")
+        make(self, *values, **named)
+        for name, value in own.items():
+            setattr(self, name, value)
+
+    cls.__init__ = __init__
+    return cls
+
+
+@_with_own_attributes
 @dataclass
 class BertConfig:
     """The shape and the constants of a BERT (Devlin et al. 2019, sections 3 and A.2); defaults: BERT-base.
+
+    Labels, their names and their number are one fact: whichever of `num_labels`, `id2label` and `label2id` is set, the
+    others follow. Other attributes may be added, and are saved with the config.
 
     Raises `ValueError`, naming the field, for a config that no BERT can have.
     """
@@ -65,13 +93,45 @@ class BertConfig:
     architectures: list[str] | None = None
     output_attentions: bool = False
     output_hidden_states: bool = False
+    return_dict: bool = field(default=True, metadata={"saved": False})  # False: models return tuples
     attn_implementation: str = field(default="sdpa", metadata={"saved": False})
 
     def __post_init__(self) -> None:
+        self._settle_labels()
+        self.check()
+
+    def check(self) -> None:
+        """Raise `ValueError`, naming the field, for a config that no BERT can have."""
         self._check_sizes()
         self._check_probabilities()
         self._check_choices()
-        self._settle_labels()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _ENCODER_ONLY:
+            if value not in (None, _ENCODER_ONLY[name]):
+                raise ValueError(f"{name} is {value!r}, but minibert's BERT has only {_ENCODER_ONLY[name]!r}")
+            return
+        name = "attn_implementation" if name == "_attn_implementation" else name
+        made = "attn_implementation" in vars(self)  # the last field: all are there
+        if made and name in ("num_labels", "id2label", "label2id"):
+            self._set_labels(name, value)
+            return
+        before = vars(self).get(name)
+        super().__setattr__(name, value)
+        if made:  # sizes are checked when a model is built: several of them change together
+            try:
+                self._check_probabilities()
+                self._check_choices()
+            except ValueError:
+                super().__setattr__(name, before)
+                raise
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _ENCODER_ONLY:  # what every BERT here has, under the names of the file
+            return _ENCODER_ONLY[name]
+        if name == "_attn_implementation":
+            return self.attn_implementation
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     @classmethod
     def tiny(cls, **changes) -> Self:
@@ -118,25 +178,31 @@ class BertConfig:
     def from_dict(cls, values: dict[str, Any], source: str = "config", **changes) -> Self:
         """A config from the fields of a `config.json`; `changes` win, and are checked like any argument.
 
-        Fields that say nothing about an encoder (`use_cache`, `transformers_version`, ...) are passed over;
-        a field that asks for another model than BERT's encoder raises `CheckpointError` naming it.
+        Fields that are no numbers of a BERT (`use_cache`, ...) become attributes; a field that asks for another model
+        than BERT's encoder raises `CheckpointError` naming it.
         """
         for name, expected in _ENCODER_ONLY.items():
             found = values.get(name)
             if found not in (None, expected):
                 raise CheckpointError(f"{source}: {name} is {found!r}, but minibert's BERT has only {expected!r}")
-        known = {f.name for f in fields(cls) if f.metadata.get("saved", True)}
-        saved = {name: value for name, value in values.items() if name in known}
+        unsaved = {f.name for f in fields(cls) if not f.metadata.get("saved", True)} | _NOT_KEPT | _ENCODER_ONLY.keys()
+        values = {"dtype": values.get("torch_dtype"), **values}
+        saved = {name: value for name, value in values.items() if name not in unsaved and not name.startswith("_")}
         names_given = saved.get("id2label")
         if names_given or "id2label" in changes:
             saved.pop("num_labels", None)
         same_number = isinstance(names_given, dict) and len(names_given) == changes.get("num_labels")
         if "id2label" in changes or ("num_labels" in changes and not same_number):
             saved = {name: value for name, value in saved.items() if name not in ("id2label", "label2id")}
+        known = {f.name for f in fields(cls)}
         try:
-            return cls(**{**saved, **changes})
+            config = cls(**{**{name: value for name, value in saved.items() if name in known}, **changes})
         except (ValueError, AttributeError) as error:
             raise CheckpointError(f"{source}: {error}") from error
+        for name in sorted(saved.keys() - known - changes.keys()):
+            if saved[name] is not None:
+                setattr(config, name, saved[name])
+        return config
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path | Checkpoint, **options: Any) -> Self:
@@ -156,11 +222,14 @@ class BertConfig:
                 del values[f.name]
         del values["num_labels"]  # the ecosystem keeps the number of labels as the length of id2label
         values["pad_token_id"] = self.pad_token_id  # None means "no padding row", not "the default"
-        return {"model_type": "bert", **values}
+        own = {name: value for name, value in vars(self).items() if name not in {f.name for f in fields(self)}}
+        return {"model_type": "bert", **own, **values}
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` into `folder`."""
-        write_text(Path(folder) / "config.json", json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n")
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Write `config.json` into a folder."""
+        self._settle_labels()
+        text = json.dumps(self.to_dict(), indent=2, sort_keys=True)
+        write_text(Path(save_directory) / "config.json", text + "\n")
 
     def _check_sizes(self) -> None:
         for name, largest in _LARGEST.items():
@@ -201,26 +270,33 @@ class BertConfig:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
 
+    def _set_labels(self, name: str, value: Any) -> None:
+        """Set one of `num_labels`, `id2label` and `label2id`; the others follow."""
+        if name == "num_labels" and value == len(self.id2label or {}):
+            return
+        vars(self).update({"num_labels": None, "id2label": None, "label2id": None, name: value})
+        self._settle_labels()
+
     def _settle_labels(self) -> None:
         """Bring `num_labels`, `id2label` and `label2id` into agreement."""
-        if self.id2label is None:
-            self.num_labels = 2 if self.num_labels is None else self.num_labels
-            if not isinstance(self.num_labels, int) or not 1 <= self.num_labels <= _MOST_LABELS:
-                raise ValueError(
-                    f"num_labels must be a positive whole number, at most {_MOST_LABELS:,}, got {self.num_labels!r}"
-                )
-            self.id2label = {i: f"LABEL_{i}" for i in range(self.num_labels)}
+        count, names = self.num_labels, self.id2label
+        if names is None and self.label2id and count in (None, len(self.label2id)):
+            names = {number: label for label, number in sorted(self.label2id.items(), key=lambda item: item[1])}
+        if names is None:
+            count = 2 if count is None else count
+            if not isinstance(count, int) or not 1 <= count <= _MOST_LABELS:
+                raise ValueError(f"num_labels must be a positive whole number, at most {_MOST_LABELS:,}, got {count!r}")
+            names = {i: f"LABEL_{i}" for i in range(count)}
         try:
-            self.id2label = {int(i): str(label) for i, label in self.id2label.items()}  # JSON knows only string keys
+            names = {int(i): str(label) for i, label in names.items()}  # JSON knows only string keys
         except (AttributeError, ValueError) as error:
-            raise ValueError(f"id2label must map 0, 1, ... to names, got {self.id2label!r}") from error
-        if sorted(self.id2label) != list(range(len(self.id2label))) or not self.id2label:
-            raise ValueError(f"id2label must have the keys 0, 1, ..., got {sorted(self.id2label)}")
-        if self.num_labels not in (None, len(self.id2label)):
-            raise ValueError(f"num_labels is {self.num_labels}, but id2label names {len(self.id2label)} labels")
-        self.num_labels = len(self.id2label)
-        if self.label2id is None:
-            self.label2id = {label: i for i, label in self.id2label.items()}
+            raise ValueError(f"id2label must map 0, 1, ... to names, got {names!r}") from error
+        if sorted(names) != list(range(len(names))) or not names:
+            raise ValueError(f"id2label must have the keys 0, 1, ..., got {sorted(names)}")
+        if count not in (None, len(names)):
+            raise ValueError(f"num_labels is {count}, but id2label names {len(names)} labels")
+        numbers = {label: i for i, label in names.items()} if self.label2id is None else self.label2id
+        vars(self).update(num_labels=len(names), id2label=names, label2id=numbers)
 
 
 def _is_number(value: object) -> bool:

@@ -75,7 +75,7 @@ class Encoder(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.layer = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
-        self.gradient_checkpointing = False
+        self.gradient_checkpointing = getattr(config, "gradient_checkpointing", False)
 
     def forward(
         self, x: Tensor, packing: Packing, output_attentions: bool = False, output_hidden_states: bool = False

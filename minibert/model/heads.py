@@ -1,5 +1,6 @@
 """The heads that turn the encoder's output into predictions (Devlin et al. 2019, section 3.1 and figure 1)."""
 
+import torch
 from torch import Tensor, nn
 
 from minibert.model.config import BertConfig
@@ -17,7 +18,7 @@ class MLMHead(nn.Module):
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
         # Files call the decoder's bias `bias`. An untied model's file has a second one, which the reference never
         # uses; we carry it, so that what was loaded is saved again.
-        self.bias = nn.Parameter(self.decoder.bias.detach().clone())
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def tie(self, word_embeddings: nn.Embedding) -> None:
         """Make the decoder's weight the word-embedding matrix itself, and its bias the one named `bias`."""
@@ -41,15 +42,7 @@ class NSPHead(nn.Module):
         return self.linear(pooled)
 
 
-class ClassificationHead(nn.Module):
-    """Dropout, then one score per class: of a sequence (from the pooler), or of every token."""
-
-    def __init__(self, config: BertConfig, num_classes: int) -> None:
-        super().__init__()
-        own = config.classifier_dropout
-        self.dropout = nn.Dropout(config.hidden_dropout_prob if own is None else own)
-        self.linear = nn.Linear(config.hidden_size, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, D) -> (N, C)"""
-        return self.linear(self.dropout(x))
+def classifier_dropout(config: BertConfig) -> nn.Dropout:
+    """What stands in front of a classifier, of a sequence (from the pooler) or of every token."""
+    own = config.classifier_dropout
+    return nn.Dropout(config.hidden_dropout_prob if own is None else own)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from minibert.labels import IGNORE_INDEX
 from minibert.model.bert import BertModel, BertModelOutput
 from minibert.model.config import BertConfig
-from minibert.model.heads import ClassificationHead, MLMHead, NSPHead
+from minibert.model.heads import MLMHead, NSPHead, classifier_dropout
 from minibert.model.losses import cross_entropy, mlm_loss, nsp_loss, sequence_loss, span_loss
 from minibert.model.outputs import ModelOutput
 from minibert.model.packing import Packing
@@ -62,7 +62,7 @@ class BertForPreTraining(BertPreTrainedModel):
         self.bert = BertModel(config)
         self.mlm_head = MLMHead(config)
         self.nsp_head = NSPHead(config)
-        self.init_weights()
+        self.post_init()
 
     def forward(
         self,
@@ -82,7 +82,7 @@ class BertForPreTraining(BertPreTrainedModel):
                 of `labels[labels != IGNORE_INDEX]`.
             label_count: what to divide the summed loss of the words by, as in `losses.cross_entropy`.
         """
-        encoded = self.bert(*inputs, **named_inputs)
+        encoded = self.bert(*inputs, return_dict=True, **named_inputs)
         mlm_logits, word_loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only, label_count)
         nsp_logits = self.nsp_head(encoded.pooler_output)
         loss, terms = None, None
@@ -99,7 +99,7 @@ class BertForMaskedLM(BertPreTrainedModel):
         super().__init__(config)
         self.bert = BertModel(config, add_pooling_layer=False)
         self.mlm_head = MLMHead(config)
-        self.init_weights()
+        self.post_init()
 
     def forward(
         self,
@@ -116,7 +116,7 @@ class BertForMaskedLM(BertPreTrainedModel):
                 of `labels[labels != IGNORE_INDEX]`.
             label_count: what to divide the summed loss of the words by, as in `losses.cross_entropy`.
         """
-        encoded = self.bert(*inputs, **named_inputs)
+        encoded = self.bert(*inputs, return_dict=True, **named_inputs)
         logits, loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only, label_count)
         return TaskOutput(loss, logits, encoded.hidden_states, encoded.attentions)
 
@@ -151,7 +151,7 @@ class BertForNextSentencePrediction(BertPreTrainedModel):
         super().__init__(config)
         self.bert = BertModel(config)
         self.nsp_head = NSPHead(config)
-        self.init_weights()
+        self.post_init()
 
     def forward(
         self, *inputs: Tensor | None, labels: Tensor | None = None, **named_inputs: Tensor | bool | None
@@ -160,7 +160,7 @@ class BertForNextSentencePrediction(BertPreTrainedModel):
         Args:
             labels: (B,) IS_NEXT or IS_RANDOM.
         """
-        encoded = self.bert(*inputs, **named_inputs)
+        encoded = self.bert(*inputs, return_dict=True, **named_inputs)
         logits = self.nsp_head(encoded.pooler_output)
         loss = None if labels is None else nsp_loss(logits, labels.view(-1))
         return TaskOutput(loss, logits, encoded.hidden_states, encoded.attentions)
@@ -172,8 +172,9 @@ class BertForSequenceClassification(BertPreTrainedModel):
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
         self.bert = BertModel(config)
-        self.classifier = ClassificationHead(config, config.num_labels)
-        self.init_weights()
+        self.dropout = classifier_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
 
     def forward(
         self, *inputs: Tensor | None, labels: Tensor | None = None, **named_inputs: Tensor | bool | None
@@ -184,8 +185,8 @@ class BertForSequenceClassification(BertPreTrainedModel):
             labels: (B,) class numbers; or (B, C) of 0.0 and 1.0 for several classes at once; or, with one class,
                 (B,) numbers to come close to.
         """
-        encoded = self.bert(*inputs, **named_inputs)
-        logits = self.classifier(encoded.pooler_output)
+        encoded = self.bert(*inputs, return_dict=True, **named_inputs)
+        logits = self.classifier(self.dropout(encoded.pooler_output))
         loss = None
         if labels is not None:
             # Kept in the config, as in the reference: a saved classifier knows what it was trained for.
@@ -206,8 +207,9 @@ class BertForTokenClassification(BertPreTrainedModel):
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
         self.bert = BertModel(config, add_pooling_layer=False)
-        self.classifier = ClassificationHead(config, config.num_labels)
-        self.init_weights()
+        self.dropout = classifier_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
 
     def forward(
         self,
@@ -221,8 +223,8 @@ class BertForTokenClassification(BertPreTrainedModel):
             labels: (B, S) class numbers, IGNORE_INDEX at tokens without one.
             label_count: what to divide the summed loss by, as in `losses.cross_entropy`.
         """
-        encoded = self.bert(*inputs, **named_inputs)
-        logits = self.classifier(encoded.tokens)  # (T, C)
+        encoded = self.bert(*inputs, return_dict=True, **named_inputs)
+        logits = self.classifier(self.dropout(encoded.tokens))  # (T, C)
         loss = None
         if labels is not None:
             labels = _labels_of_real_tokens(labels, encoded.packing)
@@ -237,7 +239,7 @@ class BertForQuestionAnswering(BertPreTrainedModel):
         super().__init__(config)
         self.bert = BertModel(config, add_pooling_layer=False)
         self.span_classifier = nn.Linear(config.hidden_size, 2)
-        self.init_weights()
+        self.post_init()
 
     def forward(
         self,
@@ -251,7 +253,7 @@ class BertForQuestionAnswering(BertPreTrainedModel):
         Args:
             start_positions, end_positions: (B,) columns of the answer's first and last token.
         """
-        encoded = self.bert(*inputs, **named_inputs)
+        encoded = self.bert(*inputs, return_dict=True, **named_inputs)
         logits = self.span_classifier(encoded.tokens)  # (T, 2)
         lowest = torch.finfo(logits.dtype).min
         start_logits, end_logits = encoded.packing.unflatten(logits, fill=lowest).unbind(-1)  # (B, S) each
@@ -269,8 +271,9 @@ class BertForMultipleChoice(BertPreTrainedModel):
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
         self.bert = BertModel(config)
-        self.classifier = ClassificationHead(config, 1)
-        self.init_weights()
+        self.dropout = classifier_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, 1)
+        self.post_init()
 
     def forward(
         self, *inputs: Tensor | None, labels: Tensor | None = None, **named_inputs: Tensor | bool | None
@@ -282,8 +285,9 @@ class BertForMultipleChoice(BertPreTrainedModel):
         shapes = [x.shape for x in (*inputs, *named_inputs.values()) if isinstance(x, Tensor)]
         if not shapes or any(len(shape) < 3 for shape in shapes):
             raise ValueError(f"inputs must have shape (batch, choices, sequence), got {list(map(tuple, shapes))}")
-        encoded = self.bert(*map(_merge_choices, inputs), **{n: _merge_choices(x) for n, x in named_inputs.items()})
-        logits = self.classifier(encoded.pooler_output).view(-1, shapes[0][1])
+        merged = {name: _merge_choices(x) for name, x in named_inputs.items()}
+        encoded = self.bert(*map(_merge_choices, inputs), return_dict=True, **merged)
+        logits = self.classifier(self.dropout(encoded.pooler_output)).view(-1, shapes[0][1])
         loss = None if labels is None else cross_entropy(logits, labels.view(-1))
         return TaskOutput(loss, logits, encoded.hidden_states, encoded.attentions)
 

@@ -6,11 +6,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from minibert.checkpoint.files import CheckpointError
+from minibert.checkpoint.opened import Checkpoint
+from minibert.inference.loading import load_tokenizer_for
+from minibert.inference.pseudo_likelihood import pseudo_perplexity
 from minibert.labels import IGNORE_INDEX
 from minibert.model.tasks import BertForPreTraining
+from minibert.model.weights import quiet_loading
+from minibert.pretraining.presets import Preset
+from minibert.report import say
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer
+
+SCORED_SENTENCES = 500  # by pseudo-perplexity, which takes a forward pass for every token
 
 
 @torch.inference_mode()
@@ -56,3 +65,34 @@ def spread_sentences(corpus: PackedCorpus, tokenizer: BertTokenizer, count: int,
     ends = np.minimum(ends, starts + max_length - 2)
     spans = zip(starts.tolist(), ends.tolist(), strict=True)
     return [[tokenizer.cls_token_id, *corpus.ids[a:b].tolist(), tokenizer.sep_token_id] for a, b in spans]
+
+
+def load_with_mlm_head(name: str) -> tuple[BertForPreTraining, BertTokenizer, bool]:
+    """The checkpoint, its tokenizer, and whether it comes with a trained NSP head.
+
+    Raises `CheckpointError` if it has no head for masked language modelling, or no tokenizer that fits.
+    """
+    checkpoint = Checkpoint.open(name)
+    with quiet_loading():  # what is missing is told apart here
+        model, info = BertForPreTraining.from_pretrained(checkpoint, output_loading_info=True)
+    missing = info["missing_keys"]
+    if absent := [key for key in missing if not key.startswith(("bert.pooler.", "cls.seq_relationship."))]:
+        raise CheckpointError(f"{name}: only masked language models can be scored; the checkpoint lacks {absent[0]}")
+    return model, load_tokenizer_for(model, checkpoint), not missing
+
+
+def score_text(
+    model: BertForPreTraining, tokenizer: BertTokenizer, has_nsp_head: bool, corpus: PackedCorpus, seed: int
+) -> None:
+    """Print how well the model fills masks and tells sentences apart, and the pseudo-perplexity."""
+    max_length = min(Preset.max_length, model.config.max_position_embeddings)
+    dataset = PretrainingDataset(corpus, tokenizer, max_length, seed)
+    metrics = evaluate_pretraining(model, dataset, PretrainingCollator(tokenizer.pad_token_id))
+    pairs = f"{len(dataset):,} pairs of up to {max_length} tokens"
+    say("MLM", f"loss {metrics['mlm_loss']:.3f}, accuracy {metrics['mlm_accuracy']:.1%}: 15% of {pairs} masked")
+    nsp = f"accuracy {metrics['nsp_accuracy']:.1%}" if has_nsp_head else "the checkpoint has no such head"
+    say("NSP", nsp)
+    sentences = spread_sentences(corpus, tokenizer, SCORED_SENTENCES, max_length)
+    tokens = sum(len(sentence) - 2 for sentence in sentences)
+    perplexity = pseudo_perplexity(model, tokenizer, sentences)
+    say("perplexity", f"{perplexity:,.1f}: {tokens:,} tokens of {len(sentences):,} sentences, each hidden alone")

@@ -7,6 +7,7 @@ what each of them buys.
 """
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from minibert.model.config import BertConfig
+from minibert.model.encoder import EncoderLayer
 from minibert.model.tasks import BertForPreTraining
 from minibert.text.packed import PackedCorpus
 
@@ -97,7 +99,7 @@ def look_at_neighbours(model: BertForPreTraining) -> None:
     positions.zero_()
     positions[:, :POSITION_DIMS] = scale * math.sqrt(2) * points  # the same mean square as the word vectors
     model.bert.embeddings.segment.weight.zero_()
-    attention = model.bert.encoder.layer[0].attention
+    attention = cast(EncoderLayer, model.bert.encoder.layer[0]).attention  # PyTorch's list knows only modules
     head_size = config.hidden_size // config.num_attention_heads
     for head in range(config.num_attention_heads):
         offset = (head // 2 + 1) * (-1 if head % 2 == 0 else 1)

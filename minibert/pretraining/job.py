@@ -2,7 +2,7 @@
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +50,10 @@ PYTHON_SENTENCES = (
 
 @dataclass(frozen=True)
 class PretrainingOptions:
-    """What a user may choose about a run; see `scripts/pretrain.py --help`."""
+    """What a user may choose about a run; see `minibert pretrain --help`."""
 
     corpus: list[str] | None = None  # None: Python's own documentation
-    data: str | None = None  # instead of a corpus: what scripts/prepare.py made of it
+    data: str | None = None  # instead of a corpus: what `minibert prepare` made of it
     tokenizer: str | None = None  # None: train a vocabulary on the corpus
     model: str | None = None  # None: start from fresh weights
     preset: str = "tiny"
@@ -95,13 +95,14 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
     if options.data is not None:
         PackedCorpus.open(options.data)  # one that is not there must not be looked for on the hub
     vocabulary = options.tokenizer or options.model or options.data
-    tokenizer = load_tokenizer(vocabulary) if vocabulary else None
+    given = load_tokenizer(vocabulary) if vocabulary else None
     # Windows cannot delete the arrays as long as they are mapped.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         if options.data is None:
-            corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, Path(folder) / "corpus")
+            corpus, tokenizer = prepare(options.corpus, given, options.vocab_size, Path(folder) / "corpus")
         else:
-            corpus = PackedCorpus.open(options.data, tokenizer)
+            assert given is not None  # that of --data, if no other one
+            corpus, tokenizer = PackedCorpus.open(options.data, given), given
             say("corpus", f"{options.data}: {_counts(corpus)}")
         say_vocabulary(tokenizer, vocabulary)
         yield corpus, tokenizer
@@ -140,7 +141,7 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
         tokenizer.save_pretrained(options.output_dir)
         plot_losses(options.output_dir / METRICS_FILE, options.output_dir / "loss.png", "Pretraining losses")
     say("written", f"{options.output_dir}: the checkpoint, {METRICS_FILE}, loss.png")
-    sentences = PYTHON_SENTENCES
+    sentences: Sequence[str] = PYTHON_SENTENCES
     if options.corpus is not None or options.data is not None:
         sentences = _hide_words(corpus, tokenizer, max_length, options.seed)
     for sentence in sentences:
@@ -177,7 +178,7 @@ def _model(tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset
             " leave --tokenizer out to use the model's own"
         )
     if options.model and options.tokenizer:
-        _check_same_vocabulary(tokenizer, options)
+        _check_same_vocabulary(tokenizer, options.tokenizer, options.model)
     config = model.config
     say(
         "model",
@@ -187,11 +188,11 @@ def _model(tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset
     return model
 
 
-def _check_same_vocabulary(tokenizer: BertTokenizer, options: PretrainingOptions) -> None:
+def _check_same_vocabulary(tokenizer: BertTokenizer, source: str, model: str) -> None:
     """A model knows tokens by their numbers: under another vocabulary, all it has learnt is about other words."""
-    if vocabulary_hash(tokenizer) != vocabulary_hash(load_tokenizer(options.model)):
+    if vocabulary_hash(tokenizer) != vocabulary_hash(load_tokenizer(model)):
         raise ValueError(
-            f"--tokenizer {options.tokenizer} has another vocabulary than --model {options.model};"
+            f"--tokenizer {source} has another vocabulary than --model {model};"
             " leave --tokenizer out to use the model's own"
         )
 

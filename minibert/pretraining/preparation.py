@@ -1,4 +1,4 @@
-"""From text to a packed corpus: what `scripts/prepare.py` does once, and the other scripts on the fly."""
+"""From text to a packed corpus: what `minibert prepare` does once, and the other commands on the fly."""
 
 import textwrap
 from collections.abc import Iterator, Sequence

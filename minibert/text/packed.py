@@ -236,7 +236,7 @@ _MANIFEST_KEYS = {"vocabulary_sha256", "vocab_size", "dtype", "tokens", "sentenc
 def _read_manifest(folder: Path) -> dict:
     path = folder / MANIFEST
     if not path.is_file():
-        raise CorpusError(f"{folder}: no {MANIFEST} there, so this is no packed corpus. Make one: scripts/prepare.py")
+        raise CorpusError(f"{folder}: no {MANIFEST} there, so this is no packed corpus. Make one: minibert prepare")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]

@@ -36,7 +36,7 @@ class MetricsLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.file:
             for file in filter(None, (self.file, self.events)):
                 with contextlib.suppress(OSError):  # all that could be written was, line by line

@@ -1,5 +1,6 @@
 """Loss curves, drawn from `metrics.jsonl`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from minibert.checkpoint.files import written_whole
@@ -28,7 +29,7 @@ def plot_losses(metrics_path: Path, picture_path: Path, title: str) -> None:
         figure.savefig(temporary, format="png", dpi=120)
 
 
-def _smooth(values: list[float], decay: float = 0.8) -> list[float]:
+def _smooth(values: Sequence[float], decay: float = 0.8) -> list[float]:
     """An exponential moving average that does not start at zero."""
     smooth, total, weight = [], 0.0, 0.0
     for value in values:

@@ -26,12 +26,12 @@ def test_named_sizes_have_the_published_numbers(name, millions):
 def test_initial_weights():
     model = BertForPreTraining(tiny_config(hidden_size=96, initializer_range=0.05, tie_word_embeddings=False))
     for name, parameter in model.named_parameters():
-        if name.endswith("norm.weight"):
+        if name.endswith("LayerNorm.weight"):
             assert (parameter == 1).all(), name
         elif parameter.ndim == 1:
             assert not parameter.any(), name
         else:
-            spread = parameter[1:] if name.endswith("embeddings.word.weight") else parameter
+            spread = parameter[1:] if name.endswith("embeddings.word_embeddings.weight") else parameter
             # Five standard errors of a standard deviation from so many draws.
             assert abs(spread.std() - 0.05) < 5 * 0.05 / (2 * spread.numel()) ** 0.5, name
             assert abs(spread.mean()) < 5 * 0.05 / spread.numel() ** 0.5, name
@@ -55,7 +55,7 @@ def test_resize_keeps_what_there_is(tied, size):
     batch = {name: x % 60 for name, x in batch_of(theirs.config).items()}
     before = {name: x.clone() for name, x in model.state_dict().items()}
     logits, kept = model(**batch).logits, min(size, 97)
-    embeddings = model.resize_token_embeddings(size)
+    embeddings = model.resize_token_embeddings(size, mean_resizing=False)
     assert embeddings is model.get_input_embeddings() and model.config.vocab_size == size
     assert (embeddings.num_embeddings, model.mlm_head.decoder.out_features) == (size, size)
     assert (model.mlm_head.decoder.weight is embeddings.weight) == tied
@@ -130,11 +130,11 @@ def test_depth_below_head(model_class):
     prefix = "bert." if model_class is BertForPreTraining else ""
     depths = {name: model.depth_below_head(name) for name, _ in model.named_parameters()}
     assert set(depths.values()) == set(range(14))
-    assert depths[f"{prefix}embeddings.word.weight"] == depths[f"{prefix}embeddings.norm.bias"] == 13
-    assert depths[f"{prefix}encoder.layer.0.attention.query.weight"] == 12
-    assert depths[f"{prefix}encoder.layer.10.feed_forward.up.bias"] == 2
-    assert depths[f"{prefix}encoder.layer.11.attention_norm.weight"] == 1
-    assert depths[f"{prefix}pooler.dense.weight"] == depths.get("mlm_head.dense.weight", 0) == 0
+    assert depths[f"{prefix}embeddings.word_embeddings.weight"] == depths[f"{prefix}embeddings.LayerNorm.bias"] == 13
+    assert depths[f"{prefix}encoder.layer.0.attention.self.query.weight"] == 12
+    assert depths[f"{prefix}encoder.layer.10.intermediate.dense.bias"] == 2
+    assert depths[f"{prefix}encoder.layer.11.attention.output.LayerNorm.weight"] == 1
+    assert depths[f"{prefix}pooler.dense.weight"] == depths.get("cls.predictions.transform.dense.weight", 0) == 0
 
 
 def test_gradient_checkpointing_gives_the_same_gradients():

@@ -1,0 +1,34 @@
+"""Tokenize a corpus once, into a folder that `minibert pretrain --data FOLDER` trains from, again and again."""
+
+import argparse
+
+from minibert.pretraining.preparation import load_tokenizer, prepare, say_pairs, say_vocabulary, show_examples
+from minibert.pretraining.presets import Preset
+from minibert.report import say
+from minibert.text.dataset import PretrainingDataset
+
+
+def main(options: argparse.Namespace) -> None:
+    tokenizer = load_tokenizer(options.tokenizer) if options.tokenizer else None
+    corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, options.output)
+    say_vocabulary(tokenizer, options.tokenizer)
+    corpus.split()  # pretraining will do that: rather refused now than then
+    say("tokens", f"{corpus.n_tokens:,}, {corpus.n_tokens / corpus.n_sentences:.1f} a sentence")
+    dataset = PretrainingDataset(corpus, tokenizer, Preset.max_length, options.seed)
+    say_pairs(dataset.pairs)
+    for paragraph in show_examples(dataset, tokenizer, options.show):
+        print(f"\n{paragraph}")
+    print()
+    say("written", f"{options.output}; train on it: minibert pretrain --data {options.output}")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--corpus", nargs="+", metavar="PATH", help="text files or folders (default: Python's documentation)"
+    )
+    vocabulary = parser.add_mutually_exclusive_group()
+    vocabulary.add_argument("--tokenizer", metavar="PATH", help="use this vocabulary: a folder or a vocab.txt")
+    vocabulary.add_argument("--vocab-size", type=int, default=8192, help="or train one of this size (%(default)s)")
+    parser.add_argument("--output", metavar="FOLDER", default="runs/data", help="(%(default)s)")
+    parser.add_argument("--show", type=int, default=0, metavar="N", help="print N examples as the model sees them")
+    parser.add_argument("--seed", type=int, default=42, help="of the examples (%(default)s)")

@@ -1,0 +1,222 @@
+"""The names of `transformers`, for code that was written for them; not needed to understand BERT.
+
+Parameters and modules have readable names here (`attention.query`, `feed_forward.up`), and other names in the files of
+the ecosystem and in nearly every script there is: `if "LayerNorm.weight" in name`, `state_dict["bert.encoder..."]`,
+`layer.attention.self.query`. Where a model names its parts (`named_parameters`, `named_modules`, `state_dict`) and
+where it is asked for them (`load_state_dict`, `get_submodule`, attributes), it therefore speaks the names of the key
+table, `checkpoint.key_map`, from which everything in this file is derived. Inside the package, and for who looks at
+the attributes, a part is called what the source calls it.
+"""
+
+from collections.abc import Callable, Iterator
+from inspect import Parameter, Signature, signature
+from typing import Any
+
+from torch import Tensor, nn
+
+from minibert.checkpoint.key_map import KEY_MAP, from_reference, module_to_reference, to_reference
+from minibert.model.attention import MultiHeadSelfAttention
+from minibert.model.embeddings import Embeddings
+from minibert.model.encoder import EncoderLayer
+from minibert.model.heads import MLMHead
+
+# {their name of a part: our path to it, or such a table of its own parts}
+Tree = dict[str, Any]
+
+
+class ReferenceView(nn.Module):
+    """A module that `transformers` has and this package has not: it holds the parts that it has there, and no more.
+
+    Its parts are the model's own modules, so they can be looked at, changed, frozen and replaced. It computes nothing:
+    calling it, or hooking a function to it, is refused.
+    """
+
+    def __init__(self, name: str, root: nn.Module, tree: Tree) -> None:
+        super().__init__()
+        self.__dict__.update(_name=name, _root=root, _tree=tree)
+        for part in tree:
+            if (found := _find(root, tree[part], f"{name}.{part}")) is not None:
+                super().__setattr__(part, found)
+
+    def __setattr__(self, part: str, value: Any) -> None:
+        if isinstance(self._tree.get(part), str):
+            _replace(self._root, self._tree[part], value)
+        elif part in self._tree or isinstance(value, nn.Module | Tensor):
+            raise AttributeError(
+                f"{self._name} is no module here, and {part} of it cannot be set; it has {self._parts}"
+            )
+        super().__setattr__(part, value)
+
+    def forward(self, *args: Any, **kwargs: Any) -> None:
+        """Raises `TypeError`."""
+        raise TypeError(f"{self._name} is no module here, so it cannot be called; its parts are {self._parts}")
+
+    @property
+    def _parts(self) -> str:
+        return ", ".join(f"{name} ({path})" if isinstance(path, str) else name for name, path in self._tree.items())
+
+    def _refuse_hook(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"a hook on {self._name} would never be called, because it is no module here: {self._parts}")
+
+    register_forward_hook = register_forward_pre_hook = _refuse_hook
+    register_full_backward_hook = register_full_backward_pre_hook = _refuse_hook
+
+
+def _find(root: nn.Module, tree: str | Tree, name: str) -> Any:
+    """The part at a path from `root`, or a view of several; None if the model has none of it."""
+    if isinstance(tree, str):
+        owner, _, attribute = tree.rpartition(".")
+        try:
+            return getattr(root.get_submodule(owner), attribute)
+        except AttributeError:
+            return None
+    view = ReferenceView(name, root, tree)
+    return view if view._modules or view._parameters else None
+
+
+def _replace(root: nn.Module, path: str, value: Any) -> None:
+    owner, _, attribute = path.rpartition(".")
+    setattr(root.get_submodule(owner), attribute, value)
+
+
+# --- attributes
+
+
+def _tree_below(theirs: str, ours: str) -> Tree:
+    """What `transformers` calls the parts below a place, whose two names begin so."""
+    tree: Tree = {}
+    for name, key in KEY_MAP:
+        if not (key.startswith(theirs) and name.startswith(ours)):
+            continue
+        name, path = name.removeprefix(ours), key.removeprefix(theirs).split(".")
+        if len(path) > 1:  # a weight or a bias, of a module
+            name = name.rpartition(".")[0]
+            path.pop()
+        node = tree
+        for step in path[:-1]:
+            node = node.setdefault(step, {})
+        node[path[-1]] = name
+    return tree
+
+
+def _answer(cls: type[nn.Module], tree: Tree, root_of: Callable[[Any], nn.Module]) -> None:
+    """Let the modules of `cls` have the attributes `tree`, of parts that lie below `root_of(module)`."""
+    names = {name: part for name, part in tree.items() if part != name}
+
+    def reader(name: str) -> property:
+        def read(module: nn.Module) -> Any:
+            found = _find(root_of(module), names[name], name)
+            if found is None:
+                raise AttributeError(f"this {type(module).__name__} has no {name}")
+            return found
+
+        return property(read)
+
+    def write(module: nn.Module, name: str, value: Any) -> None:
+        if name not in names or _find(root_of(module), names[name], name) is None:  # the latter: a name of one's own
+            return nn.Module.__setattr__(module, name, value)
+        if not isinstance(names[name], str):
+            raise AttributeError(f"{name} is no module here: set one of its parts, {', '.join(names[name])}")
+        return _replace(root_of(module), names[name], value)
+
+    for name in names:
+        setattr(cls, name, reader(name))
+    cls.__setattr__ = write  # type: ignore[method-assign, assignment]
+
+
+_LAYER = _tree_below("bert.encoder.layer.{i}.", "bert.encoder.layer.{i}.")
+_ATTENTION = _LAYER.pop("attention")
+_answer(Embeddings, _tree_below("bert.embeddings.", "bert.embeddings."), lambda embeddings: embeddings)
+_answer(EncoderLayer, _LAYER, lambda layer: layer)
+# "attention.output" holds the norm behind the residual sum, too, which lies in the layer.
+_answer(MultiHeadSelfAttention, _ATTENTION, lambda attention: attention.__dict__["layer"])
+_answer(MLMHead, _tree_below("cls.predictions.", "mlm_head."), lambda head: head)
+_HEADS = _tree_below("", "")
+del _HEADS["bert"]
+_HEADS["cls"]["predictions"] = "mlm_head"
+
+
+# --- names
+
+
+class ReferenceNames(nn.Module):
+    """What `BertPreTrainedModel` needs to speak the names of the key table."""
+
+    is_encoder = False  # whether its own parts have a name that begins with "bert." in the table
+    encoder_arguments: dict[str, Parameter] | None = None  # of the encoder's `forward`, once that is defined
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_state_dict_post_hook(_name_as_reference)
+        self.register_load_state_dict_pre_hook(_name_as_here)
+        self.register_load_state_dict_post_hook(_name_what_is_wrong)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.is_encoder and ReferenceNames.encoder_arguments is None:
+            ReferenceNames.encoder_arguments = dict(list(signature(cls.forward).parameters.items())[1:])
+        _show_all_arguments(cls)
+
+    def connect(self) -> None:
+        """Let every attention find the layer that it is in, once both are there."""
+        for module in self.modules():
+            if isinstance(module, EncoderLayer) and isinstance(module.attention, MultiHeadSelfAttention):
+                module.attention.__dict__["layer"] = module  # not as a module in a module: that would be a circle
+
+    def named_modules(
+        self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Module]]:
+        """All modules, by the reference's names where it has one; so `named_parameters` does, too."""
+        start = f"{prefix}." if prefix else ""
+        for name, module in super().named_modules(memo, prefix, remove_duplicate):
+            inside = name.removeprefix(start)
+            yield (name if name == prefix else start + self._named(inside, module_to_reference)), module
+
+    def _named(self, name: str, naming: Callable[[str], str]) -> str:
+        """`naming` of a name that begins at this module; one that the table does not have stays as it is."""
+        prefix = "bert." if self.is_encoder else ""
+        try:
+            return naming(prefix + name).removeprefix(prefix)
+        except KeyError:
+            return name
+
+
+_answer(ReferenceNames, _HEADS, lambda model: model)
+
+
+def _name_as_reference(model: ReferenceNames, tensors: dict[str, Any], prefix: str, local_metadata: Any) -> None:
+    renamed = {
+        f"{prefix}{model._named(key.removeprefix(prefix), to_reference)}" if key.startswith(prefix) else key: tensor
+        for key, tensor in tensors.items()
+    }
+    tensors.clear()
+    tensors.update(renamed)
+
+
+def _name_as_here(model: ReferenceNames, tensors: dict[str, Any], prefix: str, *_: Any) -> None:
+    inner = [key.removeprefix(prefix) for key in tensors if key.startswith(prefix)]
+    found, _ = from_reference(inner)
+    for name, key in found.items():
+        here = name.removeprefix("bert.") if model.is_encoder else name
+        if here != key:
+            tensors[prefix + here] = tensors.pop(prefix + key)
+    for key in [key for key in inner if key.endswith("embeddings.position_ids")]:
+        tensors.pop(prefix + key)  # a buffer 0, 1, 2, ... of older versions
+
+
+def _name_what_is_wrong(model: ReferenceNames, incompatible: Any) -> None:
+    for keys in (incompatible.missing_keys, incompatible.unexpected_keys):
+        keys[:] = [model._named(key, to_reference) for key in keys]
+
+
+def _show_all_arguments(cls: type[ReferenceNames]) -> None:
+    """Let `inspect.signature(forward)` show what a forward pass takes that hands arguments on to the encoder.
+
+    Trainers look there to find out which columns of a data set a model can use.
+    """
+    own = signature(cls.forward).parameters
+    if cls.encoder_arguments is None or not {"inputs", "named_inputs"} <= own.keys():
+        return
+    shown = cls.encoder_arguments | {n: p for n, p in own.items() if p.kind is Parameter.KEYWORD_ONLY}
+    by_kind = sorted([own["self"], *shown.values()], key=lambda p: p.kind)
+    cls.forward.__signature__ = Signature(by_kind)  # type: ignore[attr-defined]
