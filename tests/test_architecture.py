@@ -16,6 +16,7 @@ ORDER = (
     "checkpoint",
     "model.precision",
     "model.outputs",
+    "model.config_checks",
     "model.config",
     "model.packing",
     "model.inputs",

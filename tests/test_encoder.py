@@ -16,7 +16,8 @@ from reference import (
 )
 from transformers.activations import ACT2FN
 
-from minibert.model.config import ACTIVATIONS, BertConfig
+from minibert.model.config import BertConfig
+from minibert.model.config_checks import ACTIVATIONS
 from minibert.model.encoder import ACTIVATION_FUNCTIONS, Encoder, EncoderLayer, FeedForward
 from minibert.model.packing import Packing
 

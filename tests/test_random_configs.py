@@ -9,7 +9,7 @@ from reference import ATTENTIONS, TASKS, assert_near, gradient_difference, ours_
 from torch import Tensor
 
 from minibert.labels import IGNORE_INDEX
-from minibert.model.config import ACTIVATIONS
+from minibert.model.config_checks import ACTIVATIONS
 
 LONGEST = 512
 NUMBERS_OF_LABELS = {"BertForSequenceClassification": (1, 2, 5), "BertForTokenClassification": (2, 5)}

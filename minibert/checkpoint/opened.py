@@ -249,6 +249,6 @@ def _cached_folder(name: str, revision: str | None, cache_dir: str | Path | None
 
 def _reason(error: BaseException) -> str:
     """In one line, what the network said at first: the client library wraps it several times."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
+    while cause := error.__cause__ or error.__context__:
+        error = cause
     return " ".join(str(error).split())[:200] or type(error).__name__

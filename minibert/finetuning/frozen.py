@@ -148,12 +148,13 @@ class RememberingEncoder(nn.Module):
         self.config = encoder.config
         self.embeddings, self.encoder, self.pooler = encoder.embeddings, encoder.encoder, encoder.pooler
 
-    def forward(self, features: Tensor, attention_mask: Tensor) -> BertModelOutput:
+    def forward(self, features: Tensor, attention_mask: Tensor, return_dict: bool = True) -> BertModelOutput:
         """What the head looks at.
 
         Args:
             features: (B, D) pooled vectors, or (T, D) those of all tokens, sequence by sequence.
             attention_mask: (B, S)
+            return_dict: as the heads ask for it.
         """
         if self.pooler is not None:
             return BertModelOutput(pooler_output=features)

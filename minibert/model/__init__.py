@@ -4,8 +4,9 @@
 model; what follows is read afterwards.
 
 How it is made robust: `config` (every number that defines a BERT), `inputs` (what a batch must look like), `outputs`,
-`pretrained` (loading and saving) with `skeleton`. How it is made fast: `packing` (no work is done on padding) and
-`precision`.
+`pretrained` (the base class) with `weights` (loading and saving), `skeleton` and `changes`. How it is made fast:
+`packing` (no work is done on padding) and `precision`. And last, for code that was written for `transformers`:
+`reference_names` and `auto`.
 
 The dimension letters of every shape comment in this package:
 

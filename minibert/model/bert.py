@@ -1,6 +1,7 @@
 """`BertModel`: embeddings, encoder, pooler (Devlin et al. 2019, section 3)."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,10 @@ class BertModelOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None  # L + 1 times (B, S, D): the embeddings, then every layer
     attentions: tuple[Tensor, ...] | None = None  # L times (B, H, S, S)
 
-    # What the heads work on: the same hidden states without padding, and where they belong.
-    tokens: Tensor | None = field(default=None, repr=False, metadata={"internal": True})  # (T, D)
-    packing: Packing | None = field(default=None, repr=False, metadata={"internal": True})
+    # What the heads work on: the same hidden states without padding, (T, D), and the `Packing` that says where they
+    # belong.
+    tokens: Any = field(default=None, repr=False, metadata={"internal": True})
+    packing: Any = field(default=None, repr=False, metadata={"internal": True})
 
 
 class Pooler(nn.Module):
@@ -80,9 +82,9 @@ class BertModel(BertPreTrainedModel):
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
         output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         inputs = Inputs.check(config, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        packing = Packing.from_mask(
-            inputs.attention_mask, *inputs.words.shape[:2], round_up=computes_in_bf16_on_a_cpu(self.encoder)
-        )
+        batch_size, seq_len = inputs.words.shape[:2]
+        round_up = computes_in_bf16_on_a_cpu(self.encoder)
+        packing = Packing.from_mask(inputs.attention_mask, batch_size, seq_len, round_up)
         words, segments, positions = map(packing.flatten, (inputs.words, inputs.segment_ids, inputs.position_ids))
         x = self.embeddings(words, segments, positions)  # (T, D)
         x, hidden_states, attentions = self.encoder(x, packing, output_attentions, output_hidden_states)

@@ -13,6 +13,8 @@ class ModelChanges(nn.Module):
     """What every model can do besides computing; a part of `BertPreTrainedModel`."""
 
     config: BertConfig
+    bert: Any
+    mlm_head: Any
 
     # --- where it is, and how large
 

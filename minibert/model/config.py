@@ -3,15 +3,16 @@
 import difflib
 import functools
 import json
+import logging
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from minibert.checkpoint.files import CheckpointError, write_text
 from minibert.checkpoint.opened import Checkpoint, open_from
+from minibert.model.config_checks import check_config, check_meanings
 
-ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
-PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+logger = logging.getLogger(__name__)
 
 # What a config.json may say only in this way: any other value asks for a model that is not BERT's encoder.
 _ENCODER_ONLY = {
@@ -24,16 +25,6 @@ _ENCODER_ONLY = {
 }
 
 
-# Far more than any BERT has. A config that says more is broken, or meant to take all of our memory and time.
-_LARGEST = {
-    "vocab_size": 10_000_000,
-    "hidden_size": 100_000,
-    "num_hidden_layers": 1_000,
-    "num_attention_heads": 10_000,
-    "intermediate_size": 1_000_000,
-    "max_position_embeddings": 1_000_000,
-    "type_vocab_size": 10_000,
-}
 _MOST_LABELS = 1_000_000
 
 # What files say of the program that wrote them; the older name of a field.
@@ -42,7 +33,7 @@ _NOT_KEPT = {"transformers_version", "torch_dtype"}
 
 def _with_own_attributes(cls: type) -> type:
     """Let a config be made with values that are no fields: they become attributes, and are saved with it."""
-    make = cls.__init__
+    make = cls.__init__  # type: ignore[misc]
 
     @functools.wraps(make)
     def __init__(self: Any, *values: Any, **named: Any) -> None:
@@ -50,12 +41,12 @@ def _with_own_attributes(cls: type) -> type:
         own = {name: named.pop(name) for name in list(named) if name not in known}
         for name in own:
             if similar := difflib.get_close_matches(name, known, cutoff=0.85):
-                raise TypeError(f"BertConfig has no field {name!r}; did you mean {similar[0]!r}?")
+                logger.warning("BertConfig has no field %r, so it changes nothing; is %r meant?", name, similar[0])
         make(self, *values, **named)
         for name, value in own.items():
             setattr(self, name, value)
 
-    cls.__init__ = __init__
+    cls.__init__ = __init__  # type: ignore[misc]
     return cls
 
 
@@ -86,9 +77,10 @@ class BertConfig:
     classifier_dropout: float | None = None  # None: the hidden one
     tie_word_embeddings: bool = True
     _: KW_ONLY
-    num_labels: int | None = None  # C; None: as many as id2label has, else 2
-    id2label: dict[int, str] | None = None
-    label2id: dict[str, int] | None = None
+    # C, and the classes' names; None: as many as id2label has, else 2. Set one of them, and the others follow.
+    num_labels: int = None  # type: ignore[assignment]
+    id2label: dict[int, str] = None  # type: ignore[assignment]
+    label2id: dict[str, int] = None  # type: ignore[assignment]
     problem_type: str | None = None  # None: told from the labels
     architectures: list[str] | None = None
     output_attentions: bool = False
@@ -98,13 +90,7 @@ class BertConfig:
 
     def __post_init__(self) -> None:
         self._settle_labels()
-        self.check()
-
-    def check(self) -> None:
-        """Raise `ValueError`, naming the field, for a config that no BERT can have."""
-        self._check_sizes()
-        self._check_probabilities()
-        self._check_choices()
+        check_config(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _ENCODER_ONLY:
@@ -118,10 +104,9 @@ class BertConfig:
             return
         before = vars(self).get(name)
         super().__setattr__(name, value)
-        if made:  # sizes are checked when a model is built: several of them change together
+        if made:
             try:
-                self._check_probabilities()
-                self._check_choices()
+                check_meanings(self)
             except ValueError:
                 super().__setattr__(name, before)
                 raise
@@ -134,37 +119,37 @@ class BertConfig:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     @classmethod
-    def tiny(cls, **changes) -> Self:
+    def tiny(cls, **changes: Any) -> Self:
         """BERT-tiny of the published miniatures (Turc et al. 2019, table 1)."""
         return cls._published(2, 128, **changes)
 
     @classmethod
-    def mini(cls, **changes) -> Self:
+    def mini(cls, **changes: Any) -> Self:
         """BERT-mini of the published miniatures."""
         return cls._published(4, 256, **changes)
 
     @classmethod
-    def small(cls, **changes) -> Self:
+    def small(cls, **changes: Any) -> Self:
         """BERT-small of the published miniatures."""
         return cls._published(4, 512, **changes)
 
     @classmethod
-    def medium(cls, **changes) -> Self:
+    def medium(cls, **changes: Any) -> Self:
         """BERT-medium of the published miniatures."""
         return cls._published(8, 512, **changes)
 
     @classmethod
-    def base(cls, **changes) -> Self:
+    def base(cls, **changes: Any) -> Self:
         """BERT-base (Devlin et al. 2019, section 3)."""
         return cls._published(12, 768, **changes)
 
     @classmethod
-    def large(cls, **changes) -> Self:
+    def large(cls, **changes: Any) -> Self:
         """BERT-large (Devlin et al. 2019, section 3)."""
         return cls._published(24, 1024, **changes)
 
     @classmethod
-    def _published(cls, layers: int, hidden: int, **changes) -> Self:
+    def _published(cls, layers: int, hidden: int, **changes: Any) -> Self:
         # All published sizes have heads of 64 dimensions and a feed-forward layer four times as wide.
         sizes = {
             "num_hidden_layers": layers,
@@ -175,7 +160,7 @@ class BertConfig:
         return cls(**{**sizes, **changes})
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any], source: str = "config", **changes) -> Self:
+    def from_dict(cls, values: dict[str, Any], source: str = "config", **changes: Any) -> Self:
         """A config from the fields of a `config.json`; `changes` win, and are checked like any argument.
 
         Fields that are no numbers of a BERT (`use_cache`, ...) become attributes; a field that asks for another model
@@ -225,50 +210,20 @@ class BertConfig:
         own = {name: value for name, value in vars(self).items() if name not in {f.name for f in fields(self)}}
         return {"model_type": "bert", **own, **values}
 
+    to_diff_dict = to_dict  # theirs leaves defaults out
+
+    def to_json_string(self) -> str:
+        """The content of `config.json`."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+    def get_text_config(self, **_: Any) -> Self:
+        """This config: of models with several parts, the one that reads text."""
+        return self
+
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write `config.json` into a folder."""
         self._settle_labels()
-        text = json.dumps(self.to_dict(), indent=2, sort_keys=True)
-        write_text(Path(save_directory) / "config.json", text + "\n")
-
-    def _check_sizes(self) -> None:
-        for name, largest in _LARGEST.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-                raise ValueError(f"{name} must be a positive whole number, at most {largest:,}, got {value!r}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads"
-                f" ({self.num_attention_heads}): every head gets an equal share"
-            )
-        pad = self.pad_token_id
-        if pad is not None and not (isinstance(pad, int) and 0 <= pad < self.vocab_size):
-            raise ValueError(f"pad_token_id must be None or lie in [0, vocab_size={self.vocab_size}), got {pad!r}")
-
-    def _check_probabilities(self) -> None:
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
-            value = getattr(self, name)
-            if value is None and name == "classifier_dropout":
-                continue
-            if not _is_number(value) or not 0 <= value < 1:
-                raise ValueError(f"{name} must be a probability in [0, 1), got {value!r}")
-        for name in ("initializer_range", "layer_norm_eps"):
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 < value < float("inf"):
-                raise ValueError(f"{name} must be a positive number, got {value!r}")
-
-    def _check_choices(self) -> None:
-        choices = {
-            "hidden_act": ACTIVATIONS,
-            "problem_type": (None, *PROBLEM_TYPES),
-            "attn_implementation": ("eager", "sdpa"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {getattr(self, name)!r}")
-        for name in ("tie_word_embeddings", "output_attentions", "output_hidden_states"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
+        write_text(Path(save_directory) / "config.json", self.to_json_string())
 
     def _set_labels(self, name: str, value: Any) -> None:
         """Set one of `num_labels`, `id2label` and `label2id`; the others follow."""
@@ -297,7 +252,3 @@ class BertConfig:
             raise ValueError(f"num_labels is {count}, but id2label names {len(names)} labels")
         numbers = {label: i for i, label in names.items()} if self.label2id is None else self.label2id
         vars(self).update(num_labels=len(names), id2label=names, label2id=numbers)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -55,7 +55,7 @@ class Inputs:
 def _check_words(config: BertConfig, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
     if (input_ids is None) == (inputs_embeds is None):
         raise ValueError("pass exactly one of input_ids and inputs_embeds")
-    if input_ids is None:
+    if inputs_embeds is not None:
         _check_tensor("inputs_embeds", inputs_embeds)
         if not inputs_embeds.is_floating_point():
             raise ValueError(f"inputs_embeds must hold floating-point numbers, got {inputs_embeds.dtype}")
@@ -65,6 +65,7 @@ def _check_words(config: BertConfig, input_ids: Tensor | None, inputs_embeds: Te
                 f" got {tuple(inputs_embeds.shape)}"
             )
         return inputs_embeds
+    assert input_ids is not None  # one of them is there
     _check_tensor("input_ids", input_ids)
     if input_ids.ndim != 2:
         raise ValueError(f"input_ids must have shape (batch, sequence), got {tuple(input_ids.shape)}")

@@ -29,7 +29,8 @@ def cross_entropy(
     # stay in it, and the memory of one block serves the next. A GPU would only have more to start.
     rows = max(1, len(logits) if logits.is_cuda else BLOCK // logits.shape[1])
     blocks = zip(logits.split(rows), labels.split(rows), strict=True)
-    total = sum(F.cross_entropy(x, y, ignore_index=ignore_index, reduction="sum") for x, y in blocks)
+    losses = [F.cross_entropy(x, y, ignore_index=ignore_index, reduction="sum") for x, y in blocks]
+    total = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
     if label_count is None:
         return total / (labels != ignore_index).sum().clamp(min=1)
     return total / label_count if label_count else total  # without any label the total is zero

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # query, key, value (B, H, S, K), key_mask (B, S), dropout -> the context (B, H, S, K), and perhaps the weights
-Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], tuple[Tensor, Tensor | None]]
+Attention = Callable[..., tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)

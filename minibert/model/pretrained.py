@@ -4,7 +4,7 @@ import logging
 from dataclasses import fields
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from minibert.checkpoint.opened import Checkpoint, open_from
 from minibert.model import weights
 from minibert.model.changes import ModelChanges
 from minibert.model.config import BertConfig
+from minibert.model.config_checks import check_config
 from minibert.model.heads import MLMHead
 from minibert.model.reference_names import ReferenceNames
 from minibert.model.skeleton import skeleton
@@ -34,7 +35,7 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        config.check()
+        check_config(config)
         self.config = config
         self.register_load_state_dict_post_hook(_tie_again)
 
@@ -82,6 +83,16 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
 
     # --- loading and saving
 
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: Any, *args: Any, output_loading_info: Literal[True], **options: Any
+    ) -> tuple[Self, dict[str, Any]]: ...
+
+    @overload
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **options: Any) -> Self: ...
+
     @classmethod
     def from_pretrained(
         cls,
@@ -117,8 +128,11 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
         """
         if torch.get_default_device().type == "meta":
             raise RuntimeError("from_pretrained inside torch.device('meta') would load nothing; call it outside")
-        checkpoint = None
-        if pretrained_model_name_or_path is not None or config is None or state_dict is None:
+        if pretrained_model_name_or_path is None:
+            if config is None or state_dict is None:
+                raise ValueError("from_pretrained(None): pass a folder or a name, or both config= and state_dict=")
+            checkpoint = Checkpoint("state_dict")
+        else:
             checkpoint = open_from(pretrained_model_name_or_path, options)
         of_config = {f.name for f in fields(BertConfig)} & options.keys()
         changes = {name: options.pop(name) for name in of_config}
@@ -127,7 +141,7 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
         elif changes:
             raise ValueError(f"pass either config= or {', '.join(changes)}=, not both")
         wanted = weights.as_dtype(torch_dtype or dtype)
-        path = Path("state_dict") if state_dict is not None else checkpoint.weights(use_safetensors)
+        path = checkpoint.weights(use_safetensors) if state_dict is None else Path(checkpoint.name)
         tensors = read_tensors(path) if state_dict is None else state_dict
 
         model = cls._unfilled(config, *model_args, **options)

@@ -31,9 +31,13 @@ class ReferenceView(nn.Module):
     calling it, or hooking a function to it, is refused.
     """
 
+    _name: str
+    _root: nn.Module
+    _tree: Tree
+
     def __init__(self, name: str, root: nn.Module, tree: Tree) -> None:
         super().__init__()
-        self.__dict__.update(_name=name, _root=root, _tree=tree)
+        vars(self).update(_name=name, _root=root, _tree=tree)
         for part in tree:
             if (found := _find(root, tree[part], f"{name}.{part}")) is not None:
                 super().__setattr__(part, found)
@@ -195,13 +199,13 @@ def _name_as_reference(model: ReferenceNames, tensors: dict[str, Any], prefix: s
 
 def _name_as_here(model: ReferenceNames, tensors: dict[str, Any], prefix: str, *_: Any) -> None:
     inner = [key.removeprefix(prefix) for key in tensors if key.startswith(prefix)]
-    found, _ = from_reference(inner)
-    for name, key in found.items():
+    for name, key in from_reference(inner)[0].items():
         here = name.removeprefix("bert.") if model.is_encoder else name
         if here != key:
             tensors[prefix + here] = tensors.pop(prefix + key)
-    for key in [key for key in inner if key.endswith("embeddings.position_ids")]:
-        tensors.pop(prefix + key)  # a buffer 0, 1, 2, ... of older versions
+    for key in inner:
+        if key.endswith("embeddings.position_ids"):  # a buffer 0, 1, 2, ... of older versions
+            tensors.pop(prefix + key)
 
 
 def _name_what_is_wrong(model: ReferenceNames, incompatible: Any) -> None:
