@@ -89,7 +89,7 @@ class Pipeline:
             return self._stream(iter(inputs) if isinstance(inputs, Iterable) else _items(inputs), options)
         return self.run([inputs], **options)[0]
 
-    def run(self, inputs: list, **options: Any) -> list:
+    def run(self, inputs: list, *args: Any, **options: Any) -> list:
         """One result for each of the inputs, of which there is at least one."""
         raise NotImplementedError
 
@@ -146,14 +146,14 @@ class Pipeline:
             return self.model(**batch, **options, return_dict=True)
         return self._fast_layers(self.model, **batch, **options, return_dict=True)
 
-    def batched(self, texts: BatchEncoding, compute: Callable[[dict[str, Tensor]], Sequence[Any]]) -> list:
+    def batched(self, texts: BatchEncoding, compute: Callable[[dict[str, Tensor]], Sequence[Any] | Tensor]) -> list:
         """What `compute` makes of each text, in order; see `batching.run_in_batches`."""
         with evaluating(self.model):
             return run_in_batches(texts, compute, self.device, max_rows=self.batch_size)
 
     def encode(
         self,
-        texts: list[str | tuple[str, str]],
+        texts: Sequence[str | tuple[str, str]],
         truncation: bool | str | None = None,
         max_length: int | None = None,
         padding: bool | str | None = None,
@@ -177,7 +177,7 @@ class Pipeline:
                     raise InputError(index, f"the text has {len(ids)} tokens, but the model reads only {limit}")
             return encoded
         encoded = self.tokenizer(texts, truncation=True if truncation is None else truncation, max_length=limit)
-        cut = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+        cut = sum(bool(encoding.overflowing) for encoding in encoded.encodings or ())
         if cut and truncation is None and max_length is None:
             of = f"{cut} of {len(texts)} texts" if len(texts) > 1 else "the text"
             logger.warning("%s: more than the %d tokens that the model reads; the rest was cut", of, limit)
@@ -226,7 +226,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def check_texts(texts: list) -> None:
+def check_texts(texts: Sequence[Any]) -> None:
     """Raise `InputError` for the first that is neither a text nor a pair of texts."""
     for index, text in enumerate(texts):
         parts = text if isinstance(text, tuple) and len(text) == 2 else (text,)

@@ -15,7 +15,7 @@ BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
 @torch.inference_mode()
 def run_in_batches(
     texts: Mapping[str, Sequence[Sequence[int]]],
-    compute: Callable[[dict[str, Tensor]], Sequence[Any]],
+    compute: Callable[[dict[str, Tensor]], Sequence[Any] | Tensor],
     device: torch.device | str = "cpu",
     max_tokens: int | None = None,
     max_rows: int | None = None,

@@ -11,12 +11,8 @@ from minibert.model.pretrained import BertPreTrainedModel
 from minibert.text.tokenizer import BertTokenizer
 
 
-class FeatureExtractionPipeline(Pipeline):
-    """For `BertModel`: the last hidden states.
-
-    modules: of a folder of sentence-transformers. Texts are cut and lowercased as it says; the rest of it, from its
-        prompt to its pooling, makes vectors of sentences, and here are those of the text's own tokens.
-    """
+class EncoderPipeline(Pipeline):
+    """For `BertModel`. Texts are cut and lowercased as `modules`, those of a folder of sentence-transformers, say."""
 
     def __init__(
         self,
@@ -29,6 +25,14 @@ class FeatureExtractionPipeline(Pipeline):
         self.modules = modules or SentenceModules()
         longest = model.config.max_position_embeddings
         super().__init__(model, self.modules.tokenizer(tokenizer, longest), **options)
+
+
+class FeatureExtractionPipeline(EncoderPipeline):
+    """The last hidden states.
+
+    What a folder of sentence-transformers says beside how texts are read, from its prompt to its pooling, makes vectors
+    of sentences; here are those of the text's own tokens.
+    """
 
     def run(self, inputs: list[str], return_tensors: bool = False, **cut: Any) -> list[list] | list[Tensor]:
         """For each text its tokens' vectors, [CLS] and [SEP] included, as a nested list (1, n, D).
@@ -44,10 +48,10 @@ class FeatureExtractionPipeline(Pipeline):
         return [rows[None] if return_tensors else [rows.tolist()] for rows in vectors]
 
 
-class SentenceSimilarityPipeline(FeatureExtractionPipeline):
-    """For `BertModel`, best one that was trained to bring similar sentences together (Reimers & Gurevych 2019).
+class SentenceSimilarityPipeline(EncoderPipeline):
+    """For models that were trained to bring similar sentences together (Reimers & Gurevych 2019), or any other.
 
-    modules: of a folder of sentence-transformers, which is obeyed; for any other checkpoint, the mean over the tokens.
+    All that a folder of sentence-transformers says is obeyed; other checkpoints get the mean over the tokens.
     """
 
     def run(self, inputs: list[dict]) -> list[list[float]]:

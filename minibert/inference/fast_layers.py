@@ -28,7 +28,7 @@ class FastLayers:
     def __reduce__(self) -> tuple:
         return FastLayers, (self.dtype,)  # a pickle, or a copy, makes its own converted layers when it needs them
 
-    def __call__(self, model: BertPreTrainedModel, **inputs: Tensor) -> Any:
+    def __call__(self, model: BertPreTrainedModel, **inputs: Any) -> Any:
         """What `model(**inputs)` gives, nearly, and in the same type."""
         encoder = model.base_model.encoder
         if self._encoder is None or self._encoder.made_of != _state(encoder):
@@ -53,7 +53,13 @@ class _ConvertedEncoder(nn.Module):
 
 def _state(encoder: Encoder) -> list[tuple[int, int]]:
     """Where each parameter lies, and how often it was changed."""
-    return [(x.data_ptr(), 0 if x.is_inference() else x._version) for x in encoder.parameters()]
+    parameters: list[Tensor | None] = []
+    modules: list[nn.Module | None] = [encoder]
+    for module in modules:  # which grows; `encoder.parameters()` would take three times as long, at every call
+        if module is not None:
+            parameters += module._parameters.values()
+            modules += module._modules.values()
+    return [(x.data_ptr(), 0 if x.is_inference() else x._version) for x in parameters if x is not None]
 
 
 def _view(module: nn.Module) -> nn.Module:
@@ -67,7 +73,8 @@ def _converted(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     view = _view(module)
     view.training = False
     for name, parameter in module._parameters.items():
-        view._parameters[name] = None if parameter is None else parameter.detach().to(dtype)
+        converted = None if parameter is None else parameter.detach().to(dtype)
+        view._parameters[name] = converted  # type: ignore[assignment] # a plain tensor, which nobody can train
     for name, part in module._modules.items():
         view._modules[name] = None if part is None else _converted(part, dtype)
     return view
@@ -76,8 +83,9 @@ def _converted(module: nn.Module, dtype: torch.dtype) -> nn.Module:
 def _with_encoder(model: nn.Module, encoder: nn.Module) -> nn.Module:
     """A view of `model` that calls another encoder."""
     view = _view(model)
-    if "bert" in view._modules:
-        view._modules["bert"] = _with_encoder(model.bert, encoder)
-    else:
+    inner = view._modules.get("bert")
+    if inner is None:
         view._modules["encoder"] = encoder
+    else:
+        view._modules["bert"] = _with_encoder(inner, encoder)
     return view

@@ -74,12 +74,12 @@ class FillMaskPipeline(Pipeline):
 
     def _describe(self, ids: list[int], best: tuple[Tensor, Tensor]) -> list:
         """The candidates of one text."""
-        ids = torch.tensor(ids)
-        positions = (ids == self.tokenizer.mask_token_id).nonzero()[:, 0].tolist()
+        tokens = torch.tensor(ids)
+        positions = (tokens == self.tokenizer.mask_token_id).nonzero()[:, 0].tolist()
         rows = zip(positions, *(x.tolist() for x in best), strict=True)
         described = [
-            [self._candidate(ids, position, *candidate) for candidate in zip(scores, tokens, strict=True)]
-            for position, scores, tokens in rows
+            [self._candidate(tokens, position, *candidate) for candidate in zip(*found, strict=True)]
+            for position, *found in rows
         ]
         return described[0] if len(described) == 1 else described
 

@@ -89,6 +89,7 @@ def pipeline(
         for a checkpoint that cannot be found, was not trained for the task, or has another model's tokenizer.
     """
     _check_fixed(options)
+    place, fast = _device(device, device_map), dtype_of(precision)  # what is wrong is told before anything is loaded
     loading = dict(model_kwargs or {}) | ({"dtype": dtype or torch_dtype} if dtype or torch_dtype else {})
     checkpoint = _opened(model, options, loading)
     task = _task_of(model, checkpoint) if task is None else ALIASES.get(task, task)
@@ -96,16 +97,18 @@ def pipeline(
         raise ValueError(f"task must be one of {', '.join([*TASKS, *ALIASES])}, got {task!r}")
     pipeline_class, model_class, trained_as = TASKS[task]
     if checkpoint is None:
-        model = _with_head(task, model, trained_as)
+        ready = _with_head(task, model, trained_as)
     else:
         if not trained_as:
             options["modules"] = read_sentence_modules(checkpoint)
             checkpoint = checkpoint.inside(options["modules"].folder)
-        model = load_for(task, model_class, trained_as, checkpoint, **loading)
-    tokenizer = _tokenizer(tokenizer, model, checkpoint)
-    model.to(_device(device, device_map))
-    has_dtype = bool(loading.keys() & {"dtype", "torch_dtype"})
-    return pipeline_class(model, tokenizer, layers_dtype=_layers_dtype(precision, model, has_dtype), **options)
+        ready = load_for(task, model_class, trained_as, checkpoint, **loading)
+    options["layers_dtype"] = None if fast == ready.dtype else fast
+    if loading.keys() & {"dtype", "torch_dtype"} or ready.dtype != torch.float32:
+        if precision != "auto":
+            raise ValueError(f"precision: the model is to be computed in its own dtype, {ready.dtype}; leave it out")
+        options["layers_dtype"] = None
+    return pipeline_class(ready.to(place), _tokenizer(tokenizer, ready, checkpoint), **options)
 
 
 def _check_fixed(options: dict[str, Any]) -> None:
@@ -138,7 +141,7 @@ def _task_of(model: Any, checkpoint: Checkpoint | None) -> str:
     return found[0]
 
 
-def _with_head(task: str, model: BertPreTrainedModel, trained_as: tuple[str, ...]) -> BertPreTrainedModel:
+def _with_head(task: str, model: Any, trained_as: tuple[str, ...]) -> BertPreTrainedModel:
     """The model, or its encoder if that is all that the task needs. Raises `TypeError` if it has not the head."""
     if not trained_as:
         return model.base_model
@@ -149,10 +152,12 @@ def _with_head(task: str, model: BertPreTrainedModel, trained_as: tuple[str, ...
 
 def _tokenizer(given: Any, model: BertPreTrainedModel, checkpoint: Checkpoint | None) -> BertTokenizer:
     """The tokenizer that was given, or else that of the checkpoint."""
-    if given is None and checkpoint is None:
-        raise ValueError("tokenizer: a model does not bring one; pass that which it was trained with")
-    if given is None or isinstance(given, str | Path):
-        return load_tokenizer_for(model, checkpoint if given is None else Checkpoint.open(given))
+    if given is None:
+        if checkpoint is None:
+            raise ValueError("tokenizer: a model does not bring one; pass that which it was trained with")
+        return load_tokenizer_for(model, checkpoint)
+    if isinstance(given, str | Path):
+        return load_tokenizer_for(model, Checkpoint.open(given))
     if not isinstance(given, BertTokenizer):
         kind = f"{type(given).__module__}.{type(given).__qualname__}"
         raise TypeError(f"tokenizer: expected a folder, a name, or a BertTokenizer of minibert, found {kind}")
@@ -174,13 +179,3 @@ def _device(device: torch.device | str | int | None, device_map: str | int | dic
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device: {device!r} is not there, {torch.cuda.device_count()} CUDA GPUs are; leave it out")
     return place
-
-
-def _layers_dtype(precision: str, model: BertPreTrainedModel, is_chosen: bool) -> torch.dtype | None:
-    """What the layers are computed in if not in the model's own dtype, which stays if it was chosen, or is not fp32."""
-    dtype = dtype_of(precision)
-    if is_chosen or model.dtype != torch.float32:
-        if precision != "auto":
-            raise ValueError(f"precision: the model is to be computed in its own dtype, {model.dtype}; leave it out")
-        return None
-    return None if dtype == torch.float32 else dtype

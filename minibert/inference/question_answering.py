@@ -74,7 +74,8 @@ class QuestionAnsweringPipeline(Pipeline):
         none = [1.0] * len(inputs)
         for row, number in enumerate(windows["overflow_to_sample_mapping"]):
             encoding, found = windows.encodings[row], answers[number]
-            start, end = probabilities(*logits[row], _in_context(encoding))
+            start_logits, end_logits = logits[row]
+            start, end = probabilities(start_logits, end_logits, _in_context(encoding))
             none[number] = min(none[number], float(start[0] * end[0]))
             for span in best_spans(start, end, _in_context(encoding), max_answer_len, top_k):
                 place = _characters(encoding, span, align_to_words)

@@ -63,11 +63,12 @@ def read_sentence_modules(checkpoint: Checkpoint) -> SentenceModules:
     read = SentenceModules(folder=folder, **_reading(transformer), **_comparing(checkpoint))
     size = int(transformer.config()[0].get("hidden_size") or 0)
     pooling = _pooling(_Settings(checkpoint.inside(modules[1][1])), size, read.prompt)
-    steps, size = [], size * len(pooling)
+    steps: list[nn.Module] = []
+    size *= len(pooling)
     for kind, folder in modules[2:]:
         if kind == "Dense":
-            steps.append(_dense(checkpoint.inside(folder), size))
-            size = steps[-1][0].out_features
+            dense, size = _dense(checkpoint.inside(folder), size)
+            steps.append(dense)
         elif kind == "Normalize":
             _Settings(checkpoint.inside(folder)).of_sentences().done()
             steps.append(Normalize())
@@ -85,13 +86,14 @@ class _Settings:
         self.path = checkpoint.path(file) if checkpoint.has(file) else Path(checkpoint.name) / file
         self.values = read_json(self.path) if checkpoint.has(file) else {}
 
-    def take(self, key: str, kind: type, default: Any = None) -> Any:
-        """A value of this kind; `default` if there is none."""
+    def take(self, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+        """A value of this kind, or of one of them; `default` if there is none."""
         value = self.values.pop(key, None)
         if value is None:
             return default
         if not isinstance(value, kind):
-            raise CheckpointError(f"{self.path}: {key}: expected {kind.__name__}, found {value!r:.80}")
+            kinds = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+            raise CheckpointError(f"{self.path}: {key}: expected {kinds}, found {value!r:.80}")
         return value
 
     def of_sentences(self) -> "_Settings":
@@ -161,7 +163,7 @@ def _pooling(settings: _Settings, size: int, prompt: str) -> tuple[str, ...]:
         if (found := settings.take(key, int, size)) != size:
             raise CheckpointError(f"{settings.path}: {key} is {found}, but the model's hidden_size is {size}")
     flagged = [name for flag, name in FLAGS.items() if settings.take(flag, bool)]
-    chosen = settings.take("pooling_mode", str | list, flagged or ["mean"])
+    chosen = settings.take("pooling_mode", (str, list), flagged or ["mean"])
     chosen = [chosen] if isinstance(chosen, str) else chosen
     if unknown := [name for name in chosen if name not in POOLINGS]:
         raise CheckpointError(f"{settings.path}: pooling_mode {unknown[0]!r} is none of {', '.join(POOLINGS)}")
@@ -171,8 +173,8 @@ def _pooling(settings: _Settings, size: int, prompt: str) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _dense(checkpoint: Checkpoint, size: int) -> nn.Sequential:
-    """A linear map and its activation."""
+def _dense(checkpoint: Checkpoint, size: int) -> tuple[nn.Sequential, int]:
+    """A linear map of vectors of this size with its activation, and the size that it gives."""
     settings = _Settings(checkpoint).of_sentences()
     if (wide := settings.take("in_features", int)) != size:
         raise CheckpointError(
@@ -194,4 +196,4 @@ def _dense(checkpoint: Checkpoint, size: int) -> nn.Sequential:
         raise CheckpointError(f"{settings.path}: expected the tensors {expected}, found {shapes}")
     linear = nn.Linear(size, narrow, bias=has_bias)
     linear.load_state_dict({key.removeprefix("linear."): tensor for key, tensor in tensors.items()})
-    return nn.Sequential(linear, getattr(nn, name)()).requires_grad_(False)
+    return nn.Sequential(linear, getattr(nn, name)()).requires_grad_(False), narrow
