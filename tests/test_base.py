@@ -19,6 +19,13 @@ def features():
     return pipeline("feature-extraction", checkpoint("BertModel"), precision="fp32", device="cpu")
 
 
+INPUTS = {
+    "fill-mask": "[MASK] a",
+    "question-answering": {"question": "a", "context": "b c"},
+    "sentence-similarity": {"source_sentence": "a", "sentences": ["b"]},
+}
+
+
 def features_of(tokenizer):
     return pipeline("feature-extraction", checkpoint("BertModel"), "fp32", "cpu", tokenizer=tokenizer)
 
@@ -84,6 +91,20 @@ def test_a_tokenizer_without_room(limit):
         ValueError, match=f"model_max_length of the tokenizer: expected at least .* a token .*, got {limit}"
     ):
         features_of(our_tokenizer(model_max_length=limit))("a")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_half_a_character(task):
+    right = INPUTS.get(task, "a b")
+    text = "a \ud83d[MASK]"
+    wrong = {
+        "question-answering": {"question": "a", "context": text},
+        "sentence-similarity": {"source_sentence": "a", "sentences": ["b", text]},
+    }
+    found = pipeline(task, checkpoint(TASKS[task][1].__name__), device="cpu")
+    with pytest.raises(InputError, match=r"the text has half a character, '\\ud83d', at 2; remove it") as error:
+        found([right, right, wrong.get(task, text)])
+    assert error.value.index == 2
 
 
 class Indexed(torch.utils.data.Dataset):
@@ -178,13 +199,8 @@ def test_an_unknown_option_is_named_with_the_pipeline_and_what_it_takes(features
 @pytest.mark.parametrize("task", TASKS)
 def test_a_model_of_broken_weights_gives_no_answers(task):
     _, model_class, _ = TASKS[task]
-    inputs = {
-        "fill-mask": "[MASK] a",
-        "question-answering": {"question": "a", "context": "b c"},
-        "sentence-similarity": {"source_sentence": "a", "sentences": ["b"]},
-    }
     found = pipeline(task, checkpoint(model_class.__name__), device="cpu")
     with torch.no_grad():
         next(found.model.parameters()).fill_(torch.nan)
     with pytest.raises(ValueError, match="the model gives NaN or infinity: its weights are broken"):
-        found(inputs.get(task, "a b"))
+        found(INPUTS.get(task, "a b"))

@@ -25,6 +25,13 @@ def test_features_are_the_references():
         torch.testing.assert_close(torch.tensor(x), torch.tensor(y), atol=1e-5, rtol=1e-4)
 
 
+def test_features_as_tensors():
+    found = ours("feature-extraction")(TEXTS, return_tensors=True)
+    expected = reference_pipeline("feature-extraction", checkpoint("BertModel"))(TEXTS, return_tensors=True)
+    for x, y in zip(found, expected, strict=True):
+        torch.testing.assert_close(x, y, atol=1e-5, rtol=1e-4)
+
+
 def test_sentences_are_those_of_sentence_transformers():
     theirs = SentenceTransformer(str(checkpoint("BertModel")), device="cpu")  # adds the mean over the tokens
     similarity = ours("sentence-similarity")

@@ -232,6 +232,17 @@ def check_texts(texts: Sequence[Any]) -> None:
         parts = text if isinstance(text, tuple) and len(text) == 2 else (text,)
         if not all(isinstance(part, str) for part in parts):
             raise InputError(index, f"expected a text, found {type(text).__name__} {text!r:.80}")
+        for part in parts:
+            check_characters(index, part)
+
+
+def check_characters(index: int, text: str) -> None:
+    """Raise `InputError` for half a character (a lone surrogate, as JSON can have it), which no tokenizer reads."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half, place = text[error.start], error.start
+        raise InputError(index, f"the text has half a character, {half!r}, at {place}; remove it") from error
 
 
 def at_least_one(name: str, value: int, or_else: str = "") -> int:

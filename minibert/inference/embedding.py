@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.inference.base import InputError, Pipeline, check_texts, finite, rows_of
+from minibert.inference.base import InputError, Pipeline, check_characters, check_texts, finite, rows_of
 from minibert.inference.sentence_modules import SIMILARITIES, SentenceModules
 from minibert.model.pretrained import BertPreTrainedModel
 from minibert.text.tokenizer import BertTokenizer
@@ -95,3 +95,4 @@ def _check(index: int, item: dict) -> None:
     for text in (item["source_sentence"], *item["sentences"]):
         if not isinstance(text, str):
             raise InputError(index, f"source_sentence and sentences: expected texts, found {text!r:.80}")
+        check_characters(index, text)

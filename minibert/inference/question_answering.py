@@ -7,7 +7,7 @@ import torch
 from tokenizers import Encoding
 from torch import Tensor
 
-from minibert.inference.base import InputError, Pipeline, at_least_one, rows_of
+from minibert.inference.base import InputError, Pipeline, at_least_one, check_characters, rows_of
 from minibert.text.batch_encoding import BatchEncoding
 
 NO_ANSWER = (0, 0)  # the characters of an answer that the context does not have
@@ -69,17 +69,16 @@ class QuestionAnsweringPipeline(Pipeline):
         for index, item in enumerate(inputs):
             _check(index, item)
         windows = self._windows(inputs, min(at_least_one("max_seq_len", max_seq_len), self.max_length), doc_stride)
-        logits = self.batched(windows, self._point)
         answers: list[dict[tuple[int, int], float]] = [{} for _ in inputs]
         none = [1.0] * len(inputs)
-        for row, number in enumerate(windows["overflow_to_sample_mapping"]):
-            encoding, found = windows.encodings[row], answers[number]
-            start_logits, end_logits = logits[row]
-            start, end = probabilities(start_logits, end_logits, _in_context(encoding))
+        points = zip(windows["overflow_to_sample_mapping"], windows.encodings or (), self.batched(windows, self._point))
+        for number, encoding, (start_logits, end_logits) in points:
+            in_context = torch.tensor([sequence == 1 for sequence in encoding.sequence_ids])
+            start, end = probabilities(start_logits, end_logits, in_context)
             none[number] = min(none[number], float(start[0] * end[0]))
-            for span in best_spans(start, end, _in_context(encoding), max_answer_len, top_k):
+            for span in best_spans(start, end, in_context, max_answer_len, top_k):
                 place = _characters(encoding, span, align_to_words)
-                found[place] = max(span.score, found.get(place, 0.0))
+                answers[number][place] = max(span.score, answers[number].get(place, 0.0))
         for index, item in enumerate(inputs):
             _check_found(index, item["context"], answers[index])
             answers[index] |= {NO_ANSWER: none[index]} if handle_impossible_answer else {}
@@ -153,15 +152,12 @@ def _check(index: int, item: Any) -> None:
     for name, text in item.items():
         if not isinstance(text, str) or not text.strip():
             raise InputError(index, f"{name}: expected a text, found {text!r:.80}")
+        check_characters(index, text)
 
 
 def _check_found(index: int, context: str, answers: dict[tuple[int, int], float]) -> None:
     if not answers:  # a text of control characters, for example
         raise InputError(index, f"context: expected words, found nothing that the tokenizer reads in {context!r:.80}")
-
-
-def _in_context(encoding: Encoding) -> Tensor:
-    return torch.tensor([sequence == 1 for sequence in encoding.sequence_ids])
 
 
 def _characters(encoding: Encoding, span: TokenSpan, whole_words: bool) -> tuple[int, int]:
