@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from minibert.inference.batching import run_in_batches, token_batches
 
 
-@given(st.lists(st.integers(2, 40), max_size=60), st.integers(1, 200))
-def test_batches_hold_every_text_once_and_stay_within_the_budget(lengths, max_tokens):
-    batches = token_batches(lengths, max_tokens)
+@given(st.lists(st.integers(2, 40), max_size=60), st.integers(1, 200), st.none() | st.integers(1, 9))
+def test_batches_hold_every_text_once_and_stay_within_the_budget(lengths, max_tokens, max_rows):
+    batches = token_batches(lengths, max_tokens, max_rows)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) == 1 or sum(lengths[row] for row in batch) <= max_tokens
+        assert max_rows is None or len(batch) <= max_rows
 
 
 def test_lengths_in_a_batch_are_neighbours():

@@ -1,6 +1,9 @@
 """Fill-mask: the reference's candidates, for every mask, best first."""
 
+import logging
+
 import pytest
+from checkpoints import warnings_in
 from pipeline_runs import TOKENS, checkpoint, our_tokenizer, reference_pipeline
 from reference import ours_of, reference_model
 
@@ -32,6 +35,36 @@ def test_candidates_are_the_references(fill, options):
     assert_same_candidates(fill(MASKED, **options), theirs(MASKED, **options))
     for text in MASKED[:2]:
         assert_same_candidates(fill(text, **options), theirs(text, **options))
+
+
+@pytest.mark.parametrize("targets", ["b", ["b", "xyz", "[unused3]", "b"], ["##c", "7", "de"]])
+@pytest.mark.parametrize("options", [{}, {"top_k": 2}])
+def test_targets_are_the_references(fill, caplog, targets, options):
+    theirs = reference_pipeline("fill-mask", checkpoint("BertForMaskedLM"))
+    with caplog.at_level(logging.WARNING, "minibert"):
+        found = fill(MASKED, targets=targets, **options)
+    assert_same_candidates(found, theirs(MASKED, targets=targets, **options))
+    unknown = [word for word in ([targets] if isinstance(targets, str) else targets) if word not in TOKENS]
+    assert [
+        message.split("'")[1] for message in warnings_in(caplog) if "is not in the vocabulary" in message
+    ] == unknown
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"), [([], "at least one word"), ([" "], "one word"), ([3], "words, found 3")]
+)
+def test_targets_that_are_none(fill, targets, message):
+    with pytest.raises(ValueError, match=f"targets: expected .*{message}"):
+        fill("[MASK]", targets=targets)
+
+
+def test_a_text_that_may_be_cut(fill):
+    theirs = reference_pipeline("fill-mask", checkpoint("BertForMaskedLM"))
+    options = {"tokenizer_kwargs": {"truncation": True}}
+    text = "a [MASK]" + " b" * 40
+    assert_same_candidates(fill(text, **options), theirs(text, **options))
+    with pytest.raises(InputError, match=r"no \[MASK\]"):
+        fill("b " * 40 + "[MASK]", truncation=True)
 
 
 def test_a_list_of_one_text_is_a_list(fill):

@@ -87,6 +87,7 @@ class Shouting(Pipeline):
     """Stands for any pipeline."""
 
     def __init__(self):
+        super().__init__(None, None)
         self.calls = []
 
     def run(self, inputs, **options):

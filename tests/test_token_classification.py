@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from pipeline_runs import TEXTS, checkpoint, reference_pipeline
+from pipeline_runs import TEXTS, checkpoint, our_tokenizer, reference_pipeline
 
 from minibert import pipeline
 from minibert.inference import token_classification
@@ -16,8 +16,8 @@ def folder():
     return checkpoint("BertForTokenClassification", num_labels=len(LABELS))
 
 
-def tagger():
-    ours = pipeline("token-classification", folder(), precision="fp32", device="cpu")
+def tagger(tokenizer=None, **options):
+    ours = pipeline("token-classification", folder(), "fp32", "cpu", tokenizer=tokenizer, **options)
     ours.model.config.id2label = dict(enumerate(LABELS))
     return ours
 
@@ -74,7 +74,7 @@ def test_groups_are_made_of_words(monkeypatch, strategy, groups):
         ("h", 6, "O", 0.9),
     )
     ours = tagger()
-    monkeypatch.setattr(ours, "_tag", lambda texts: [tokens])
+    monkeypatch.setattr(ours, "_tag", lambda texts, overlap: [tokens])
     found = ours("", aggregation_strategy=strategy)
     if strategy == "first":  # the B- of the first word, and an I- after it: one entity
         groups = [("LOC", "ab c"), *groups[2:]]
@@ -83,10 +83,12 @@ def test_groups_are_made_of_words(monkeypatch, strategy, groups):
     assert (found[-1]["start"], found[-1]["end"]) == (tokens[-3].start, tokens[-2].end)
 
 
-def test_a_long_text_is_read_in_windows():
-    ours = tagger()
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(("limit", "stride"), [(24, None), (24, 0), (24, 5), (24, 21), (3, None), (3, 0), (5, 2)])
+def test_a_long_text_is_read_in_windows(side, limit, stride):
+    ours = tagger(our_tokenizer(truncation_side=side, padding_side=side, model_max_length=limit))
     text = " ".join("abcdefgh"[i % 8] * (1 + i % 3) for i in range(60))
-    found = ours(text, ignore_labels=[])
+    found = ours(text, ignore_labels=[], stride=stride)
     expected = ours.tokenizer(text, return_offsets_mapping=True)
     assert len(expected["input_ids"]) > 5 * ours.max_length
     assert [tag["word"] for tag in found] == expected.tokens()[1:-1]
@@ -94,8 +96,28 @@ def test_a_long_text_is_read_in_windows():
     assert [tag["index"] for tag in found] == list(range(1, len(found) + 1))
 
 
-def test_each_token_is_tagged_where_more_is_around_it():
-    ours = tagger()
+@pytest.mark.parametrize("stride", [-1, 22])
+def test_windows_must_show_something_new(stride):
+    with pytest.raises(ValueError, match=f"stride must be from 0 to 21 in windows of 24 tokens, got {stride}"):
+        tagger()("a", stride=stride)
+
+
+def test_words_in_a_text_that_are_tokens():
+    """Tokens that were added, and special ones, are words like others; here as in the reference."""
+    tokenizer = our_tokenizer(model_max_length=24)
+    tokenizer.backend_tokenizer.add_tokens(["[unused1]"])
+    ours, theirs = tagger(tokenizer), reference_pipeline("token-classification", folder())
+    theirs.tokenizer.add_tokens(["[unused1]"])
+    theirs.model.config.id2label = dict(enumerate(LABELS))
+    for text in ("a [unused1]b [MASK] [SEP]c", "[CLS] a"):
+        for strategy in STRATEGIES:
+            options = {"ignore_labels": [], "aggregation_strategy": strategy}
+            assert_same([ours(text, **options)], [theirs(text, **options)])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_each_token_is_tagged_where_more_is_around_it(side):
+    ours = tagger(our_tokenizer(truncation_side=side))
     text = " ".join("abcdefghijklmnopqrstuvwxyz"[i % 26] for i in range(40))  # 22 fit into a window, 6 are shared
     found = [(tag["entity"], tag["score"]) for tag in ours(text, ignore_labels=[])]
     windows = [text[start : start + 43] for start in (0, 32, 64)]
@@ -104,6 +126,17 @@ def test_each_token_is_tagged_where_more_is_around_it():
     assert [label for label, _ in found] == [label for label, _ in expected]
     assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-4)
     assert len(second) == 22 and min(token_classification.OVERLAP, ours.max_length // 4) == 6
+
+
+def test_groups_by_the_older_name():
+    ours = tagger()
+    assert ours(TEXTS[0], grouped_entities=True) == ours(TEXTS[0], aggregation_strategy="SIMPLE")
+    assert ours(TEXTS[0], grouped_entities=False) == ours(TEXTS[0])
+    assert tagger(None, grouped_entities=True)(TEXTS[0]) == tagger(None, aggregation_strategy="simple")(TEXTS[0])
+    with pytest.raises(ValueError, match="grouped_entities is the older name of aggregation_strategy"):
+        ours("a", grouped_entities=True, aggregation_strategy="first")
+    with pytest.raises(TypeError, match='ignore_subwords: aggregation_strategy="first" gives whole words'):
+        ours("a", ignore_subwords=True)
 
 
 def test_unknown_strategy():

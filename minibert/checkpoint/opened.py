@@ -2,9 +2,9 @@
 
 import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -93,6 +93,10 @@ class Checkpoint:
     def first(self, candidates: Iterable[str]) -> Path | None:
         """The first of the `candidates` that the checkpoint has, or None; the others are not downloaded."""
         return next((self.path(file) for file in candidates if self.has(file)), None)
+
+    def inside(self, folder: str) -> Self:
+        """One of its folders, as a checkpoint of its own; "." is the checkpoint itself."""
+        return self if folder == "." else replace(self, name=f"{self.name}/{folder}", folder=self.folder / folder)
 
     def weights(self, use_safetensors: bool | None = None) -> Path:
         """The first of `WEIGHT_FILES` that the checkpoint has.
@@ -203,6 +207,10 @@ class Repository(Checkpoint):
         """Whether the repository has this file."""
         return (self.folder / file).as_posix() in self.files
 
+    def inside(self, folder: str) -> Self:
+        """One of its folders; the hub knows it by the name of the repository."""
+        return replace(self, folder=self.folder / folder)
+
     def path(self, file: str) -> Path:
         """Where the file is in the hub's cache, downloaded if it was not there."""
         path = self._download(file, **self.where)
@@ -232,7 +240,7 @@ def _cached_folder(name: str, revision: str | None, cache_dir: str | Path | None
     """The folder of a revision in the hub's cache, when it holds something of a checkpoint."""
     from huggingface_hub import try_to_load_from_cache
 
-    for file in (*CONFIG_FILES, *VOCABULARY_FILES, *WEIGHT_FILES):
+    for file in (*CONFIG_FILES, *VOCABULARY_FILES, *WEIGHT_FILES, "modules.json"):
         path = try_to_load_from_cache(name, file, cache_dir=cache_dir, revision=revision)
         if isinstance(path, str):
             return Path(path).parent

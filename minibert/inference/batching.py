@@ -15,9 +15,10 @@ BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
 @torch.inference_mode()
 def run_in_batches(
     texts: Mapping[str, Sequence[Sequence[int]]],
-    compute: Callable[[dict[str, Tensor]], Sequence[Any]],
+    compute: Callable[[dict[str, Tensor]], Sequence[Any] | Tensor],
     device: torch.device | str = "cpu",
     max_tokens: int | None = None,
+    max_rows: int | None = None,
 ) -> list[Any]:
     """What `compute` makes of each text, in the order of the texts.
 
@@ -26,12 +27,13 @@ def run_in_batches(
         compute: takes a padded batch (B, S), with its `attention_mask`, and returns one result for each of the B
             rows. Results are kept until the last batch is done: they should be small, and no views of large tensors.
         max_tokens: of a batch, default: the device's `BATCH_TOKENS`; a longer text is a batch of its own.
+        max_rows: how many texts a batch may have, however short they are; default: any number.
     """
     max_tokens = max_tokens or BATCH_TOKENS["cpu" if torch.device(device).type == "cpu" else "cuda"]
     lengths = [len(ids) for ids in texts["input_ids"]]
     results: list[Any] = [None] * len(lengths)
     with tqdm(total=sum(lengths), desc="running", unit=" tokens", unit_scale=True, delay=2, leave=False) as bar:
-        for rows in token_batches(lengths, max_tokens):
+        for rows in token_batches(lengths, max_tokens, max_rows):
             outputs = compute(_padded_batch(texts, rows, device))
             for row, output in zip(rows, outputs, strict=True):
                 results[row] = output
@@ -39,12 +41,12 @@ def run_in_batches(
     return results
 
 
-def token_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+def token_batches(lengths: Sequence[int], max_tokens: int, max_rows: int | None = None) -> list[list[int]]:
     """The numbers of the texts in each batch, longest texts first: what is too long for the memory fails at once."""
     batches: list[list[int]] = []
     room = 0
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        if lengths[row] > room or not batches:
+        if not batches or lengths[row] > room or len(batches[-1]) == max_rows:
             batches.append([])
             room = max_tokens
         batches[-1].append(row)

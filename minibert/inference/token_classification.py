@@ -12,8 +12,7 @@ from minibert.inference.base import Pipeline, check_texts, rows_of
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
 
-# A text that is longer than the model is read in windows that share so many tokens; each of these is tagged in the
-# window that shows more of what is around it.
+# How many tokens the windows of a long text share, at most a quarter of a window.
 OVERLAP = 64
 
 
@@ -43,40 +42,55 @@ class TokenClassificationPipeline(Pipeline):
     """For `BertForTokenClassification`; texts may be longer than the model."""
 
     def run(
-        self, inputs: list[str], aggregation_strategy: str = "none", ignore_labels: Sequence[str] = ("O",)
+        self,
+        inputs: list[str],
+        aggregation_strategy: str | None = None,
+        ignore_labels: Sequence[str] = ("O",),
+        stride: int | None = None,
+        grouped_entities: bool | None = None,
     ) -> list[list[dict]]:
         """For each text its tags, in order, without those in `ignore_labels`.
 
+        A text that is longer than the model is read in windows that share some tokens; each of these is tagged in the
+        window that shows more of what is around it. (The reference cuts such a text if it gets no `stride`; with one,
+        it makes groups in each window, and of those that overlap it keeps the longer one.)
+
         aggregation_strategy:
-            "none": each token, {"entity": its label, "score", "index", "word": the token, "start", "end"}.
+            None, "none": each token, {"entity": its label, "score", "index", "word": the token, "start", "end"}.
             "simple": neighbours of the same label as one group, {"entity_group": the label without `B-` and `I-`,
                 "score": the mean of theirs, "word", "start", "end"}; a `B-` begins a new group.
             "first", "average", "max": the same, after all tokens of a word have got one label: that of its first
                 token, that of the tokens' mean probabilities, or that of its surest token. "first" suits models that
                 were trained on the first token of each word, as ours are.
+        stride: how many tokens two windows share; default: `OVERLAP`.
+        grouped_entities: the older option for "simple".
 
         `text[start:end]` is what was tagged.
         """
-        if aggregation_strategy not in STRATEGIES:
-            names = ", ".join(STRATEGIES)
-            raise ValueError(f"aggregation_strategy must be one of {names}, got {aggregation_strategy!r}")
-        texts = self._tag(inputs)
-        if aggregation_strategy == "none":
+        strategy = _strategy(aggregation_strategy, grouped_entities)
+        texts = self._tag(inputs, self._overlap(stride))
+        if strategy == "none":
             return [self._describe_tokens(tokens, ignore_labels) for tokens in texts]
-        return [self._describe_groups(tokens, aggregation_strategy, ignore_labels) for tokens in texts]
+        return [self._describe_groups(tokens, strategy, ignore_labels) for tokens in texts]
 
-    def _tag(self, texts: list[str]) -> list[list[Token]]:
-        """The tokens of each text, without [CLS] and [SEP]."""
+    def _overlap(self, stride: int | None) -> int:
+        if stride is None:
+            return min(OVERLAP, self.max_length // 4)
+        longest = self.max_length - 3  # beside [CLS] and [SEP], a window must show something new
+        if not 0 <= stride <= longest:
+            raise ValueError(f"stride must be from 0 to {longest} in windows of {self.max_length} tokens, got {stride}")
+        return stride
+
+    def _tag(self, texts: list[str], overlap: int) -> list[list[Token]]:
+        """The tokens of each text, without [CLS] and [SEP]; windows share `overlap` of them."""
         check_texts(texts)
-        overlap = min(OVERLAP, self.max_length // 4)
-        cut = {"truncation": True, "max_length": self.max_length, "stride": overlap}
-        windows = self.tokenizer(texts, **cut, return_overflowing_tokens=True)
+        windows = self.windows(texts, truncation=True, max_length=self.max_length, stride=overlap)
         probabilities = self.batched(windows, self._classify)
         tagged: list[list[Token]] = [[] for _ in texts]
         for row, number in enumerate(windows["overflow_to_sample_mapping"]):
             tokens = self._tokens(texts[number], windows.encodings[row], probabilities[row])
             if tagged[number]:  # a window that goes on where another one ended, after `overlap` tokens that both have
-                del tagged[number][-(overlap - overlap // 2) :]
+                del tagged[number][len(tagged[number]) - (overlap - overlap // 2) :]
                 tokens = tokens[overlap // 2 :]
             tagged[number] += tokens
         return tagged
@@ -92,7 +106,7 @@ class TokenClassificationPipeline(Pipeline):
         return tokens
 
     def _classify(self, batch: dict[str, Tensor]) -> list[Tensor]:
-        return [row.softmax(dim=-1) for row in rows_of(self.model(**batch).logits, batch["attention_mask"])]  # (n, C)
+        return [row.softmax(dim=-1) for row in rows_of(self.compute(batch).logits, batch["attention_mask"])]  # (n, C)
 
     def _describe_tokens(self, tokens: list[Token], ignore_labels: Sequence[str]) -> list[dict]:
         described = []
@@ -126,6 +140,17 @@ class TokenClassificationPipeline(Pipeline):
         score, number = probabilities.max(dim=0)
         label = self.model.config.id2label[int(number)]
         return Span(label, score.item(), [token.piece for token in tokens], tokens[0].start, tokens[-1].end)
+
+
+def _strategy(chosen: str | None, grouped_entities: bool | None) -> str:
+    """One of `STRATEGIES`. Raises `ValueError` for what is none, or for two answers."""
+    if grouped_entities is not None:
+        if chosen is not None:
+            raise ValueError("grouped_entities is the older name of aggregation_strategy: pass only that")
+        return "simple" if grouped_entities else "none"
+    if chosen is not None and chosen.lower() not in STRATEGIES:
+        raise ValueError(f"aggregation_strategy must be one of {', '.join(STRATEGIES)}, got {chosen!r}")
+    return (chosen or "none").lower()
 
 
 def _of_word(tokens: list[Token], strategy: str) -> Tensor:

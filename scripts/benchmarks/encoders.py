@@ -24,7 +24,7 @@ def encoders(model: Path, device: str) -> dict[str, Encoder]:
     found: dict[str, Encoder] = {}
     for precision in ("fp32", "auto"):
         embedder = minibert.pipeline("sentence-similarity", model, precision=precision, device=device)
-        dtype = next(embedder.model.encoder.parameters()).dtype
+        dtype = embedder.layers_dtype or embedder.model.dtype
         found[f"minibert {precision}" + (f" ({_short(dtype)})" if precision == "auto" else "")] = embedder.embed
     found[REFERENCE] = ReferenceEncoder(model, device)
     if device == "cuda":
