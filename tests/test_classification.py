@@ -77,7 +77,7 @@ def test_majority():
         ({"train": examples([], [])}, "data.tsv, line 2.* two classes or more, but there is none"),
         (
             {"train": examples("a", "b"), "eval": examples("b", "c")},
-            "data.tsv, line 3: the label 'c' is not in the training file, only a, b",
+            "data.tsv, line 3: expected a label that was trained .a, b., found 'c'",
         ),
         ({"train": examples("a", ["b"])}, "data.tsv, line 3: expected one label .* found a list"),
         ({"train": examples(["a", "b"], "b")}, "data.tsv, line 3: expected a list of labels .* found one label"),

@@ -27,6 +27,7 @@ from minibert.inference.export import (
 from minibert.inference.export_example import example_program
 from minibert.inference.fill_mask import FillMaskPipeline
 from minibert.inference.question_answering import QuestionAnsweringPipeline
+from minibert.inference.sentence_modules import POOLINGS, SentenceModules
 from minibert.inference.text_classification import TextClassificationPipeline
 from minibert.inference.token_classification import TokenClassificationPipeline
 
@@ -116,13 +117,13 @@ def test_the_example_answers_without_pytorch(exported, tmp_path):
     assert found.splitlines() == [" ".join(line) for line in answers(model, our_tokenizer(), questions)]
 
 
-def write_example(folder, model, path):
+def write_example(folder, model, path, modules=None):
     """The program in `folder`, with all that it needs."""
     tokenizer = our_tokenizer()
     tokenizer.save_pretrained(folder)
     model.config.save_pretrained(folder)
     (folder / "model.onnx").write_bytes(path.read_bytes())
-    program = example_program(type(model).__name__, model.config, tokenizer, "model.onnx")
+    program = example_program(type(model).__name__, model.config, tokenizer, "model.onnx", modules)
     (folder / "example.py").write_text(program)
     return folder / "example.py"
 
@@ -162,6 +163,31 @@ def test_the_example_of_a_regression_prints_the_number(exported, tmp_path):
         with torch.no_grad():
             (numbers,) = model(**our_tokenizer()(*texts, return_tensors="pt")).logits.tolist()
         assert run_without_torch(example, *texts).split() == [f"{number:.3f}" for number in numbers]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("exported", ["BertModel"], indirect=True)
+def test_the_example_pools_as_the_checkpoint_says(exported, tmp_path, pooling):
+    model, path = exported
+    modules = SentenceModules(pooling=(pooling,), prompt="x y ")
+    found = run_without_torch(write_example(tmp_path, model, path, modules), "a bc d", "e", "a bd")
+    compare = SentenceSimilarityPipeline(model, our_tokenizer(model_max_length=24), modules=modules)
+    expected = compare({"source_sentence": "a bc d", "sentences": ["a bc d", "e", "a bd"]})
+    assert [float(line.split()[0]) for line in found.splitlines()] == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"similarity": "dot"},
+        {"truncate_dim": 3},
+        {"pooling": ("cls", "mean")},
+        {"steps": torch.nn.Sequential(torch.nn.Linear(2, 2))},
+    ],
+)
+def test_no_example_for_what_it_would_get_wrong(changes):
+    with pytest.raises(ValueError, match="take more to compare than a pooling and a cosine"):
+        example_program("BertModel", tiny_config(), our_tokenizer(), "m.onnx", SentenceModules(**changes))
 
 
 def test_a_file_that_differs_gets_no_name(monkeypatch, tmp_path, exported):

@@ -7,8 +7,12 @@ import shutil
 import onnxruntime
 import pytest
 import script_runs
-from pipeline_runs import checkpoint
+import torch
+from pipeline_runs import checkpoint, our_tokenizer
 from safetensors.torch import load_file, save_file
+from sentence_folders import older_folder, write
+
+from minibert import BertForSequenceClassification, pipeline
 
 WRITTEN = {"model.onnx", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "config.json", "example.py"}
 
@@ -38,6 +42,62 @@ def test_files_and_scores(capsys, tmp_path, examples):
     assert "model.int8.onnx" in (output / "example.py").read_text()
 
 
+def balanced_model(texts):
+    """A classifier that gives half of the texts each of its two classes, if it reads five tokens of them."""
+    model = BertForSequenceClassification.from_pretrained(labelled())
+    encoded = our_tokenizer()(texts, ["z"] * len(texts), truncation=True, max_length=5, return_tensors="pt")
+    with torch.no_grad():
+        logits = model(**encoded).logits
+        model.classifier.bias[1] += (logits[:, 0] - logits[:, 1]).median()
+    return model
+
+
+def test_a_file_with_one_class_and_columns_of_its_own(capsys, tmp_path):
+    """The score is that of the model, read as far as it says, or as far as is asked for."""
+    folder = tmp_path / "model"
+    texts = [f"{a} {b} " + "c d e f g " * 3 for a in "abcdefgh" for b in "klmnop"]
+    balanced_model(texts).save_pretrained(folder)
+    our_tokenizer(model_max_length=5).save_pretrained(folder)
+    path = tmp_path / "x.csv"
+    path.write_text("one,two,y\n" + "".join(f"{text},z,LABEL_1\n" for text in texts))
+    columns = ("--text-column", "one", "--pair-column", "two", "--label-column", "y")
+    found = {}
+    for length in (None, 12):
+        output = tmp_path / f"out-{length}"
+        options = () if length is None else ("--max-length", length)
+        ending = script_runs.call(
+            capsys, "export", "--model", folder, "--output", output, "--eval", path, *columns, *options
+        )
+        assert ending.code == 0, ending
+        found[length] = re.search(r"^score +accuracy (\d\.\d+)$", ending.out, re.MULTILINE).group(1)
+        classify = pipeline("text-classification", folder, "fp32", max_length=length or 5, truncation=True)
+        pairs = [{"text": text, "text_pair": "z"} for text in texts]
+        right = [answer["label"] == "LABEL_1" for answer in classify(pairs)]
+        assert found[length] == f"{sum(right) / len(right):.3f}"
+    assert found[None] != found[12], "the length must make a difference for this to be a test"
+
+
+def test_the_price_of_int8_in_hidden_words(capsys, tmp_path):
+    folder = checkpoint("BertForMaskedLM", num_hidden_layers=1)
+    ending = script_runs.call(capsys, "export", "--model", folder, "--output", tmp_path / "out", "--int8")
+    assert ending.code == 0, ending
+    assert re.search(r"the same word for \d+\.\d% of those that are hidden in 200 sentences$", ending.out, re.MULTILINE)
+
+
+def test_a_folder_of_sentence_transformers(capsys, tmp_path):
+    """Its pooling, its limit and its prompt are in the example; what the example cannot do is said."""
+    prompt = {"prompts": {"q": "q: "}, "default_prompt_name": "q"}
+    folder = older_folder(tmp_path / "st", **{"config_sentence_transformers.json": prompt})
+    ending = script_runs.call(capsys, "export", "--model", folder, "--output", tmp_path / "out", "--int8")
+    assert ending.code == 0 and "without an example" not in ending.out, ending
+    example = (tmp_path / "out" / "example.py").read_text()
+    assert "vectors = hidden[:, 0]" in example and "enable_truncation(12)" in example and "'q: ' + text" in example
+    write(folder / "config_sentence_transformers.json", {"similarity_fn_name": "dot"})
+    ending = script_runs.call(capsys, "export", "--model", folder, "--output", tmp_path / "dot")
+    assert "without an example: vectors of this checkpoint take more to compare" in ending.out
+    assert not (tmp_path / "dot" / "example.py").exists() and (tmp_path / "dot" / "model.onnx").exists()
+
+
 def test_an_encoder_without_a_pooler(capsys, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(checkpoint("BertModel", num_hidden_layers=1), folder)
@@ -58,7 +118,7 @@ def test_an_encoder_without_a_pooler(capsys, tmp_path):
         (
             "BertForSequenceClassification",
             "label\ttext\ngood\ta\nbad\tb\n",
-            r"expected the labels \['LABEL_0', 'LABEL_1'",
+            r"expected a label that was trained .LABEL_0, LABEL_1., found 'good'",
         ),
         ("BertForSequenceClassification", "label\nLABEL_0\n", r"examples\.tsv"),
         ("BertForMaskedLM", "label\ttext\n", "--eval: BertForMaskedLM has no task with a score"),

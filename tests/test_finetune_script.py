@@ -239,7 +239,7 @@ def test_an_unknown_label(capsys, tmp_path):
     train = write_table(tmp_path / "a.tsv", sentences(8, 0))
     other = write_table(tmp_path / "b.tsv", [*sentences(8, 0), ("fair", "This is it.")])
     error = finetune(capsys, tmp_path, "--train", train, "--eval", other).only_error
-    assert "b.tsv, line 10: the label 'fair' is not in the training file, only good, poor" in error
+    assert "b.tsv, line 10: expected a label that was trained (good, poor), found 'fair'" in error
 
 
 def test_contrastive_training_needs_dropout(capsys, tmp_path):

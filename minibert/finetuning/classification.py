@@ -15,15 +15,30 @@ from minibert.training.evaluation_loop import EvalPrediction
 MOST_NUMBERED_CLASSES = 10  # stars and digits are classes; more numbers than these are rather scores
 
 
-def classification_task(files: Mapping[str, str], columns: Columns, tokenizer: BertTokenizer, max_length: int) -> Task:
-    """The task in `files`, named by their splits. Raises `ValueError` naming file and line of what cannot be used."""
-    return class_task({name: read_examples(path, columns) for name, path in files.items()}, tokenizer, max_length)
+def classification_task(
+    files: Mapping[str, str],
+    columns: Columns,
+    tokenizer: BertTokenizer,
+    max_length: int,
+    labels: Sequence[str] | None = None,
+) -> Task:
+    """The task in `files`, named by their splits. Raises `ValueError` naming file and line of what cannot be used.
+
+    labels: the classes, in their order; None: those of the training file.
+    """
+    examples = {name: read_examples(path, columns) for name, path in files.items()}
+    return class_task(examples, tokenizer, max_length, labels)
 
 
-def class_task(examples: Mapping[str, list[Example]], tokenizer: BertTokenizer, max_length: int) -> Task:
-    """The task of telling the labels of `examples`; the classes are those of the split "train"."""
+def class_task(
+    examples: Mapping[str, list[Example]],
+    tokenizer: BertTokenizer,
+    max_length: int,
+    labels: Sequence[str] | None = None,
+) -> Task:
+    """The task of telling the labels of `examples`; the classes are `labels`, or those of the split "train"."""
     several = isinstance(examples["train"][0].label, list)
-    names = label_names(examples["train"])
+    names = label_names(examples["train"]) if labels is None else list(labels)
     numbers = {name: number for number, name in enumerate(names)}
     check_paired_alike(examples)
     if several:
@@ -108,7 +123,7 @@ def _number(example: Example, label: str | list[str], numbers: Mapping[str, int]
     if isinstance(label, list):
         raise ValueError(f"{example.place}: expected one label as in the first example, found a list of them")
     if label not in numbers:
-        raise ValueError(f"{example.place}: the label {label!r} is not in the training file, only {first_few(numbers)}")
+        raise ValueError(f"{example.place}: expected a label that was trained ({first_few(numbers)}), found {label!r}")
     return numbers[label]
 
 

@@ -53,11 +53,11 @@ def finetune(options: FinetuningOptions) -> None:
     _check_folder(options.output_dir, options.plan.resume)
     tokenizer = BertTokenizer.from_pretrained(options.plan.model)
     longest = BertConfig.from_pretrained(options.plan.model).max_position_embeddings
-    tokenizer.model_max_length = min(tokenizer.model_max_length, longest)
     if (options.max_length or 0) > longest:
         model = options.plan.model
         raise ValueError(f"--max-length must be at most the {longest} that {model} reads, got {options.max_length}")
     max_length = options.max_length or min(384 if options.task == "qa" else 128, longest)
+    tokenizer.model_max_length = max_length  # saved with the model: who uses it reads what it was trained to read
     if options.train is None:
         demonstrate(tokenizer, max_length, options.plan, options.output_dir)
         return

@@ -28,14 +28,23 @@ class Sentence:
     lines: list[int]
 
 
-def tagging_task(files: Mapping[str, str], columns: Columns, tokenizer: BertTokenizer, max_length: int) -> Task:
+def tagging_task(
+    files: Mapping[str, str],
+    columns: Columns,
+    tokenizer: BertTokenizer,
+    max_length: int,
+    labels: Sequence[str] | None = None,
+) -> Task:
     """The task in `files`, named by their splits; `columns` are numbers, from 1.
 
+    labels: the tags, in their order; None: those of the training file.
     Raises `ValueError` naming file and line of what cannot be used.
     """
     places = _column_number("text", columns.text), _column_number("label", columns.label)
     sentences = {split: read_conll(path, *places) for split, path in files.items()}
-    names = sorted({tag for sentence in sentences["train"] for tag in sentence.tags})
+    names = (
+        sorted({tag for sentence in sentences["train"] for tag in sentence.tags}) if labels is None else list(labels)
+    )
     if len(names) < 2:
         raise ValueError(f"{files['train']}: expected two tags or more, but all words have {names[0]!r}")
     numbers = {name: number for number, name in enumerate(names)}
@@ -103,7 +112,7 @@ def _check_tags(path: str, sentences: Sequence[Sentence], numbers: Mapping[str, 
         for tag, line in zip(sentence.tags, sentence.lines, strict=True):
             if tag not in numbers:
                 raise ValueError(
-                    f"{path}, line {line}: the tag {tag!r} is not in the training file, only {first_few(numbers)}"
+                    f"{path}, line {line}: expected a tag that was trained ({first_few(numbers)}), found {tag!r}"
                 )
 
 

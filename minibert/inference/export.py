@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert.checkpoint.files import written_whole
+from minibert.inference.sentence_modules import SentenceModules
 from minibert.model.bert import BertModel
 from minibert.model.pretrained import BertPreTrainedModel
 from minibert.model.tasks import BertForMultipleChoice
@@ -106,24 +107,46 @@ def largest_difference(model: BertPreTrainedModel, exported: OnnxModel, seed: in
 
 
 @torch.inference_mode()
-def agreement(model: BertPreTrainedModel, exported: OnnxModel, batches: Iterable[dict[str, Tensor]]) -> float:
+def agreement(
+    model: BertPreTrainedModel,
+    exported: OnnxModel,
+    batches: Iterable[dict[str, Tensor]],
+    modules: SentenceModules | None = None,
+) -> float:
     """How far the file gives the answers of the model, from 0 to 1, on batches of `INPUTS` without padding.
 
-    For `BertModel` the lowest cosine of the mean vectors of any two sequences; for a single number per sequence the
-    correlation of both; else the share of equal answers: of the most probable class, word, start or end.
+    For `BertModel` the lowest cosine of both vectors of a sequence, made as `modules` say; for a single number per
+    sequence the correlation of both; else the share of equal answers: of the most probable class, word, start or end,
+    and of each class where several can hold. A batch that has `scored` (B, S) counts only there.
     """
-    found, expected = [], []
-    for inputs in batches:
+    pairs: list[tuple[Tensor, Tensor]] = []
+    modules = modules or SentenceModules()
+    for batch in batches:
+        inputs, scored = {name: batch[name] for name in INPUTS}, batch.get("scored")
         ours, theirs = _run(model, inputs), vars(exported(**inputs))
-        expected += [ours[name] for name in ours if name != "pooler_output"]
-        found += [theirs[name] for name in ours if name != "pooler_output"]
-    if not isinstance(model, BertModel):
-        if model.config.num_labels == 1 and found[0].shape[1:] == (1,):
-            return float(torch.corrcoef(torch.stack([torch.cat(found)[:, 0], torch.cat(expected)[:, 0]]))[0, 1])
-        same = [(x.argmax(-1) == y.argmax(-1)).flatten() for x, y in zip(found, expected, strict=True)]
-        return float(torch.cat(same).float().mean())
-    pairs = zip(found, expected, strict=True)
-    return float(torch.cat([F.cosine_similarity(x.mean(1), y.mean(1)) for x, y in pairs]).min())
+        if isinstance(model, BertModel):
+            states = (outputs["last_hidden_state"] for outputs in (theirs, ours))
+            found, expected = (modules.finish(modules.pool(x, inputs["attention_mask"])) for x in states)
+            pairs.append((found, expected))
+        elif scored is None:
+            pairs += [(theirs[name], ours[name]) for name in ours]
+        else:
+            name = "prediction_logits" if "prediction_logits" in ours else "logits"
+            pairs.append((theirs[name][scored], ours[name][scored]))
+    return _agreement(model, pairs)
+
+
+def _agreement(model: BertPreTrainedModel, pairs: list[tuple[Tensor, Tensor]]) -> float:
+    """Of pairs of outputs, (..., C) each."""
+    if isinstance(model, BertModel):
+        return float(torch.cat([F.cosine_similarity(x, y) for x, y in pairs]).min())
+    if model.config.num_labels == 1 and pairs[0][0].shape[1:] == (1,):
+        return float(
+            torch.corrcoef(torch.stack([torch.cat(outputs)[:, 0] for outputs in zip(*pairs, strict=True)]))[0, 1]
+        )
+    if model.config.problem_type == "multi_label_classification":
+        return float(torch.cat([((x > 0) == (y > 0)).flatten() for x, y in pairs]).float().mean())
+    return float(torch.cat([(x.argmax(-1) == y.argmax(-1)).flatten() for x, y in pairs]).float().mean())
 
 
 def example_batch(model: BertPreTrainedModel, shape: tuple[int, int], seed: int = 0) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from string import Template
 
+from minibert.inference.sentence_modules import Normalize, SentenceModules
 from minibert.model.config import BertConfig
 from minibert.text.tokenizer import BertTokenizer
 
@@ -18,7 +19,7 @@ from tokenizers import Tokenizer
 folder = Path(__file__).parent
 config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-tokenizer.enable_truncation(config["max_position_embeddings"])
+tokenizer.enable_truncation($max_length)
 session = onnxruntime.InferenceSession(str(folder / "$file"))
 texts = sys.argv[1:] or $texts
 """
@@ -74,8 +75,9 @@ for choice, score in zip(texts[1:], np.exp(logits[0]) / np.exp(logits[0]).sum())
     print(f"{score:.3f}", choice)
 """
 
-_VECTORS = """hidden = session.run(["last_hidden_state"], inputs)[0]
-vectors = hidden.sum(axis=1) / inputs["attention_mask"].sum(axis=1, keepdims=True)  # padding is zero
+_VECTORS = """hidden = session.run(["last_hidden_state"], inputs)[0]  # (N, S, D), zero in the padding
+n = inputs["attention_mask"].sum(axis=1, keepdims=True)  # how many tokens each text has
+vectors = $pooling
 vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 for text, vector in zip(texts, vectors):
     print(f"{vectors[0] @ vector:.3f}", text)
@@ -84,12 +86,22 @@ for text, vector in zip(texts, vectors):
 _SOFTMAX = "np.exp(outputs[0][0]) / np.exp(outputs[0][0]).sum()"
 _SIGMOID = "1 / (1 + np.exp(-outputs[0][0]))"
 
+# How the hidden states become one vector for each text, as `sentence_modules.POOLINGS` has it.
+_POOLINGS = {
+    "cls": "hidden[:, 0]",
+    "max": "np.where((np.arange(hidden.shape[1]) < n)[..., None], hidden, -np.inf).max(axis=1)",
+    "mean": "hidden.sum(axis=1) / n",
+    "mean_sqrt_len_tokens": "hidden.sum(axis=1) / n**0.5",
+    "weightedmean": "(hidden * np.arange(1, hidden.shape[1] + 1)[:, None]).sum(axis=1) / (n * (n + 1) / 2)",
+    "lasttoken": "hidden[np.arange(len(hidden)), n[:, 0] - 1]",
+}
+
 # What it shows, texts to show it on, how they are read, and what is made of the outputs.
 _PROGRAMS = {
     "BertModel": (
         "How similar texts are to the first",
         ["A cat sleeps.", "A kitten naps.", "The market fell."],
-        _SEVERAL.replace("$rows", "texts"),
+        _SEVERAL,
         _VECTORS,
     ),
     "BertForPreTraining": ("What fills the mask", ["The $mask statement raises an exception."], _ONE, _WORDS),
@@ -118,11 +130,18 @@ _PROGRAMS = {
 _REGRESSION = ("A number for a text, or for two texts that make a pair", ["A wonderful film."], _ONE, _NUMBER)
 
 
-def example_program(class_name: str, config: BertConfig, tokenizer: BertTokenizer, file: str) -> str:
+def example_program(
+    class_name: str, config: BertConfig, tokenizer: BertTokenizer, file: str, modules: SentenceModules | None = None
+) -> str:
     """A Python program that needs onnxruntime, tokenizers, and what lies beside it: `file`, the model; its config.
 
-    class_name: the model's class, which says what its outputs mean.
+    Args:
+        class_name: the model's class, which says what its outputs mean.
+        modules: how an encoder's vectors are made.
+
+    Raises: `ValueError` for vectors that take more to compare than a pooling and a cosine.
     """
+    modules = modules or SentenceModules()
     is_regression = class_name == "BertForSequenceClassification" and config.problem_type == "regression"
     what, texts, read, answer = _REGRESSION if is_regression else _PROGRAMS[class_name]
     is_one_of_many = config.problem_type != "multi_label_classification" and config.num_labels > 1
@@ -132,6 +151,16 @@ def example_program(class_name: str, config: BertConfig, tokenizer: BertTokenize
         "texts": repr(texts),
         "scores": _SOFTMAX if is_one_of_many else _SIGMOID,
         "file": file,
+        "max_length": min(tokenizer.model_max_length, config.max_position_embeddings),
+        "pooling": _pooling(modules),
+        "rows": f"[{modules.prompt!r} + text for text in texts]" if modules.prompt else "texts",
     }
     program = Template(_BEGINNING + read + answer).substitute(values, mask="$mask")
     return program.replace("$mask", tokenizer.mask_token)
+
+
+def _pooling(modules: SentenceModules) -> str:
+    is_plain = all(isinstance(step, Normalize) for step in modules.steps) and modules.truncate_dim is None
+    if not is_plain or len(modules.pooling) > 1 or modules.similarity != "cosine":
+        raise ValueError("vectors of this checkpoint take more to compare than a pooling and a cosine")
+    return _POOLINGS[modules.pooling[0]]
