@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.inference.parity import compare_modules, module_names, plant_fault
+from minibert.inference.parity import compare_modules, plant_fault
 
 # %%
 tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
@@ -113,7 +113,8 @@ for a, b in zip(found.tolist(), expected.tolist(), strict=True):
 # ### Then for a whole model
 #
 # PyTorch lets us listen: a *forward hook* is called with whatever a module gives. So: put a hook on every module
-# that has numbers of its own, run both models on the same sentence, and subtract.
+# that has numbers of its own, run both models on the same sentence, and subtract. (`named_modules` gives the names of
+# the files, those of notebook 4.)
 
 
 # %%
@@ -138,7 +139,7 @@ table = differences(buggy)
 for name, difference in list(table.items())[12:22]:
     print(f"{name.removeprefix('bert.encoder.'):32} {difference:.1e}")
 first = next(name for name, difference in table.items() if difference > 0)
-assert first == "bert.encoder.layer.1.attention_norm"
+assert buggy.get_submodule(first) is buggy.bert.encoder.layer[1].attention_norm
 print("the first difference is in", first)
 
 # %% [markdown]
@@ -200,7 +201,7 @@ plant_fault(planted, "layer.1.feed_forward.up")
 table = differences(planted)
 first = next(name for name, difference in table.items() if difference > 0)
 print("planted in layer.1.feed_forward.up, found in", first.removeprefix("bert.encoder."))
-assert module_names(good)["layer.1.feed_forward.up"] == first
+assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forward.up
 
 # %% [markdown]
 # ## What a table cannot see
@@ -220,7 +221,7 @@ assert module_names(good)["layer.1.feed_forward.up"] == first
 
 # %%
 mystery = copy.deepcopy(good)
-mystery.get_submodule("".join(reversed("tuptuo.noitnetta.0.reyal.redocne.treb"))).weight[3, 14] += 1e-4
+mystery.get_submodule("".join(reversed("xim.noitnetta.0.reyal.redocne.treb"))).weight[3, 14] += 1e-4
 print("right:  ", answers_of(good))
 print("mystery:", answers_of(mystery))
 

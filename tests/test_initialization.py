@@ -142,8 +142,8 @@ def test_look_at_neighbours_touches_the_first_layers_scores_alone():
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     attention = "bert.encoder.layer.0.attention"
     assert changed == {
-        *(f"bert.embeddings.{table}.weight" for table in ("position", "segment")),
-        *(f"{attention}.{projection}.weight" for projection in ("query", "key")),
+        *(f"bert.embeddings.{table}_embeddings.weight" for table in ("position", "token_type")),
+        *(f"{attention}.self.{projection}.weight" for projection in ("query", "key")),
     }
 
 

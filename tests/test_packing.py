@@ -1,12 +1,18 @@
 """`Packing`: into the flat matrix, and back."""
 
+import itertools
+import sys
+from collections import Counter
+
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from reference import ATTENTIONS, assert_near, mask_of, our_model, task_batch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from minibert.model.packing import Packing, computes_in_bf16_on_a_cpu
+from minibert.model.packing import Packing, computes_in_bf16_on_a_cpu, flash_attention_for, fused_attention
 
 RAGGED = torch.tensor([[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]])
 
@@ -128,3 +134,122 @@ def test_while_tracing_padding_stays_in(monkeypatch):
     packing = Packing.from_mask(RAGGED, 4, 4)
     assert not packing.groups and packing.token_index is None
     assert torch.equal(packing.mask, RAGGED != 0)
+
+
+# --- on a GPU, of which these tests need none
+
+
+@pytest.fixture
+def on_gpu(monkeypatch) -> None:
+    """All tensors count as lying on a GPU; they are still computed here."""
+    for module in ("packing", "inputs", "losses"):
+        monkeypatch.setattr(f"minibert.model.{module}.is_on_gpu", lambda x: True)
+
+
+class Waits(TorchDispatchMode):
+    """Counts the operations at which a processor waits for a GPU: those that need a value, or a size, of it."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "unique", "unique_consecutive", "_unique2")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        by_mask = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if name in self.NAMES or by_mask:
+            self.count[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@given(masks())
+def test_on_a_gpu_rows_stay_in_their_order(mask):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minibert.model.packing.is_on_gpu", lambda x: True)
+        packing = Packing.from_mask(mask, *mask.shape)
+    x = torch.randn(*mask.shape, 3)
+    assert torch.equal(packing.flatten(x), x[mask != 0])
+    assert torch.equal(packing.unflatten(packing.flatten(x)), x * mask[..., None])
+    if packing.offsets is not None:
+        lengths = mask.sum(1).tolist()
+        assert packing.offsets.dtype == torch.int32 and not packing.groups
+        assert packing.offsets.tolist() == [sum(lengths[:i]) for i in range(len(lengths) + 1)]
+    else:
+        assert mask.all()
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+@pytest.mark.parametrize("options", [{}, {"output_hidden_states": True}, {"output_attentions": True}], ids=str)
+@pytest.mark.parametrize("mask", [mask_of("gaps"), torch.ones(4, 11), mask_of("empty row"), torch.zeros(4, 11)])
+def test_the_padded_form_gives_the_same(name, options, mask, on_gpu, monkeypatch):
+    model = our_model("BertForPreTraining", attn_implementation=name).double()
+    batch = task_batch("BertForPreTraining", model.config, mask)
+    found = model(**batch, **options)
+    gradients = torch.autograd.grad(found.loss, list(model.parameters()))
+    monkeypatch.undo()
+    expected = model(**batch, **options)
+    for key, value in expected.items():
+        for x, y in zip(*((v if isinstance(v, tuple) else (v,)) for v in (found[key], value)), strict=True):
+            assert_near(x, y, 1e-12, key)
+    for x, y in zip(gradients, torch.autograd.grad(expected.loss, list(model.parameters())), strict=True):
+        assert_near(x, y, 1e-12)
+
+
+def by_sequence(query, key, value, starts, ends, longest, also_longest):
+    """What PyTorch's kernel for flat tokens computes, one sequence at a time."""
+    assert starts is ends and longest == also_longest and starts.dtype == torch.int32
+    parts = []
+    for begin, end in itertools.pairwise(starts.tolist()):
+        heads = (x[begin:end].transpose(0, 1)[None] for x in (query, key, value))  # (1, H, n, K)
+        parts.append(fused_attention(*heads)[0][0].transpose(0, 1))
+    return torch.cat(parts)
+
+
+def test_the_kernel_for_flat_tokens_gets_what_it_needs(on_gpu, monkeypatch):
+    calls = []
+    model = our_model("BertForMaskedLM").double()
+    batch = task_batch("BertForMaskedLM", model.config, mask_of("gaps"))
+    expected = model(**batch)
+    monkeypatch.setattr(
+        "minibert.model.packing.flash_attention_for", lambda dtype: lambda *x: calls.append(1) or by_sequence(*x)
+    )
+    assert_near(model(**batch).logits, expected.logits, 1e-12)
+    assert len(calls) == model.config.num_hidden_layers
+    calls.clear()
+    model(**batch, output_attentions=True)  # it has no weights to show,
+    model.config.attn_implementation = "eager"  # is not what was asked for,
+    model(**batch)
+    model.config.attn_implementation = "sdpa"
+    for layer in model.bert.encoder.layer:
+        layer.attention.dropout.p = 0.1
+    model.train()(**batch)  # and drops nothing
+    assert not calls
+
+
+def test_where_there_is_such_a_kernel(monkeypatch):
+    assert flash_attention_for(torch.float32) is None
+    assert flash_attention_for(torch.bfloat16) is not None
+    monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", None)  # an older PyTorch
+    assert flash_attention_for(torch.float16) is None
+
+
+@pytest.mark.parametrize(("options", "most"), [({}, 1), ({"labels": True}, 2)], ids=["a forward", "a loss"])
+def test_a_gpu_is_waited_for_as_seldom_as_can_be(options, most, on_gpu):
+    model = our_model("BertForPreTraining")
+    batch = task_batch("BertForPreTraining", model.config, mask_of("gaps"))
+    if not options:
+        batch = {name: x for name, x in batch.items() if name not in ("labels", "next_sentence_label")}
+    with Waits() as waits:
+        outputs = model(**batch, labelled_logits_only=bool(options))
+        if options:
+            outputs.loss.backward()
+    assert sum(waits.count.values()) <= most, waits.count
+
+
+def test_values_are_checked_without_waiting(on_gpu):
+    model = our_model("BertForMaskedLM")
+    with pytest.raises(RuntimeError, match=r"input_ids must lie in \[0, vocab_size=97\)"):
+        model(input_ids=torch.tensor([[1, 97]]))
+    with pytest.raises(RuntimeError, match=r"labels must lie in \[0, 97\) or be -100"):
+        model(input_ids=torch.tensor([[1, 2]]), labels=torch.tensor([[1, 97]]))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from minibert.model.config import BertConfig
+from minibert.model.packing import is_on_gpu
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,9 @@ def _check_range(name: str, ids: Tensor, limit: int, limit_name: str) -> None:
         raise ValueError(f"{name} must hold whole numbers (torch.long), got {ids.dtype}")
     if torch.compiler.is_compiling() or ids.numel() == 0:
         return  # a check that looks at values cannot be traced
+    if is_on_gpu(ids):
+        torch._assert_async(((ids >= 0) & (ids < limit)).all(), f"{name} must lie in [0, {limit_name}={limit})")
+        return
     low, high = ids.aminmax()
     if low < 0 or high >= limit:
         wrong = int(low) if low < 0 else int(high)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from minibert.labels import IGNORE_INDEX
+from minibert.model.packing import is_on_gpu
 
 BLOCK = 2**19  # logits: 2 MB in fp32
 
@@ -30,7 +31,7 @@ def cross_entropy(
     rows = max(1, len(logits) if logits.is_cuda else BLOCK // logits.shape[1])
     blocks = zip(logits.split(rows), labels.split(rows), strict=True)
     losses = [F.cross_entropy(x, y, ignore_index=ignore_index, reduction="sum") for x, y in blocks]
-    total = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+    total = sum(losses[1:], losses[0])
     if label_count is None:
         return total / (labels != ignore_index).sum().clamp(min=1)
     return total / label_count if label_count else total  # without any label the total is zero
@@ -43,8 +44,10 @@ def _check_labels(labels: Tensor, logits: Tensor, ignore_index: int) -> None:
         raise ValueError(f"labels must be {num_examples} class numbers (torch.long), got shape {found}")
     if torch.compiler.is_compiling():
         return  # a check that looks at values cannot be traced
-    wrong = labels[(labels != ignore_index) & ((labels < 0) | (labels >= num_classes))]
-    if len(wrong):
+    is_wrong = (labels != ignore_index) & ((labels < 0) | (labels >= num_classes))
+    if is_on_gpu(labels):
+        torch._assert_async(~is_wrong.any(), f"labels must lie in [0, {num_classes}) or be {ignore_index}")
+    elif len(wrong := labels[is_wrong]):
         raise ValueError(f"labels must lie in [0, {num_classes}) or be {ignore_index}, got {int(wrong[0])}")
 
 

@@ -13,10 +13,12 @@ object knows the way there and back:
                                         sat       ┘
                                         it  ...   ─ row 2
 
-Sequences lie in it in the order of their lengths, so that those of equal length are a plain view, and attention takes
-them together. The gain: no work is done on padding, anywhere. The price: attention runs once for each length that
-occurs, and whoever looks inside the model (hooks, for example) finds tokens in rows, not sequences; `unflatten` brings
-anything (T, ...) back into the shape of the batch. The batch above is
+On a CPU, sequences lie in it in the order of their lengths, so that those of equal length are a plain view, and
+attention takes them together. On a GPU, where each of those calls would cost more than it computes, one kernel reads
+the flat matrix and the offsets at which its sequences begin; where there is no such kernel, attention alone gets the
+padded batch back. The gain: no work is done on padding, anywhere else. The price: on a CPU attention runs once for
+each length that occurs, and whoever looks inside the model (hooks, for example) finds tokens in rows, not sequences;
+`unflatten` brings anything (T, ...) back into the shape of the batch. On a CPU, the batch above is
 
     groups = [(1, 1), (2, 3)]               one sequence of one token, then two of three
     token_index = [3, 0, 1, 2, 6, 7, 8]     where the seven tokens stand in the batch, read row by row
@@ -45,7 +47,8 @@ class Packing:
     seq_len: int  # S
     mask: Tensor | None = None  # (B, S) bool, True at real tokens; None: everywhere
     token_index: Tensor | None = None  # (T,) each token's place in the batch read row by row; None: all, in order
-    groups: tuple[tuple[int, int], ...] = ()  # (how many sequences, of how many tokens each), in flat order
+    groups: tuple[tuple[int, int], ...] = ()  # (how many sequences, of how many tokens each), in flat order; on a CPU
+    offsets: Tensor | None = None  # (B + 1,) where each sequence begins in flat order, and T; on a GPU
     round_up: bool = False  # see `fill_up`
 
     @classmethod
@@ -58,13 +61,21 @@ class Packing:
         if torch.compiler.is_compiling():
             # Ragged shapes depend on data, which torch.export and torch.compile cannot trace: keep the padding.
             return cls(batch_size, seq_len, real)
+        if is_on_gpu(real):
+            # Rows stay in their order, and the processor waits for the GPU once: to know how many tokens there are.
+            token_index = real.flatten().nonzero()[:, 0]
+            if len(token_index) == batch_size * seq_len:
+                return rectangle
+            offsets = F.pad(real.sum(1).cumsum(0), (1, 0)).int()
+            return cls(batch_size, seq_len, real, token_index, offsets=offsets)
         lengths, row_index = real.sum(1).sort(stable=True)
         sizes, counts = lengths.unique_consecutive(return_counts=True)
         groups = tuple((c, n) for c, n in zip(counts.tolist(), sizes.tolist(), strict=True) if n > 0)
         if groups == ((batch_size, seq_len),):
             return rectangle
         row, column = real[row_index].nonzero(as_tuple=True)
-        return cls(batch_size, seq_len, real, row_index[row] * seq_len + column, groups, round_up)
+        token_index = row_index[row] * seq_len + column
+        return cls(batch_size, seq_len, real, token_index, groups, round_up=round_up)
 
     @property
     def num_tokens(self) -> int:
@@ -140,10 +151,14 @@ def attend(
         return context.transpose(1, 2), weights
 
     projected = (query, key, value)
+    plain = attention is fused_attention and not (output_attentions or dropout)
+    if packing.offsets is not None and plain and (varlen_attn := flash_attention_for(query.dtype)):
+        ends = (packing.offsets, packing.offsets, packing.seq_len, packing.seq_len)
+        return varlen_attn(query, key, value, *ends), None
     if packing.groups and not output_attentions:
         groups = zip(*map(packing.split, projected), strict=True)  # of sequences of equal length
         return packing.join([each_head(group, None)[0] for group in groups]), None
-    # As a padded batch: where there is no other form, or where its weights are to be seen.
+    # As a padded batch: where there is no other form, or where the weights are to be seen.
     real = packing.mask
     both_real = real[:, :, None] & real[:, None] if real is not None and output_attentions else real
     context, weights = each_head(map(packing.unflatten, projected), both_real)
@@ -162,6 +177,25 @@ def fused_attention(
     visible = (key_mask | ~any_key)[:, None, None, :]  # (B, 1, 1, S)
     context = F.scaled_dot_product_attention(query, key, value, visible, dropout_p=dropout, scale=scale)
     return context * any_key[:, :, None, None], None
+
+
+def is_on_gpu(x: Tensor) -> bool:
+    """Whether a value of `x` can only be had by waiting for the device that computes it."""
+    return x.is_cuda
+
+
+def flash_attention_for(dtype: torch.dtype) -> Callable[..., Tensor] | None:
+    """PyTorch's attention over flat tokens and offsets, which is for GPUs and half precision; None where there is none.
+
+    Source: Dao 2023, "FlashAttention-2"; `torch.nn.attention.varlen`.
+    """
+    if dtype not in (torch.float16, torch.bfloat16):
+        return None
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:  # before PyTorch 2.10
+        return None
+    return varlen_attn
 
 
 def computes_in_bf16_on_a_cpu(module: nn.Module) -> bool:

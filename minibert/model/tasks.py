@@ -136,8 +136,9 @@ def _predict_words(
     packing = encoded.packing
     labels = _labels_of_real_tokens(labels, packing)  # (B, S)
     if labelled_logits_only:
-        labelled = labels != IGNORE_INDEX
-        x, labels = encoded.last_hidden_state[labelled], labels[labelled]  # (labels, D), (labels,)
+        labelled = (labels != IGNORE_INDEX).flatten().nonzero()[:, 0]
+        x = encoded.last_hidden_state.flatten(0, 1)[labelled]  # (labels, D)
+        labels = labels.flatten()[labelled]
         logits = head(packing.fill_up(x))
         return logits[: len(x)], mlm_loss(logits, packing.fill_up(labels, IGNORE_INDEX), label_count)
     logits = head(encoded.tokens)  # (T, V)
