@@ -71,8 +71,8 @@ class QuestionAnsweringPipeline(Pipeline):
         windows = self._windows(inputs, min(at_least_one("max_seq_len", max_seq_len), self.max_length), doc_stride)
         answers: list[dict[tuple[int, int], float]] = [{} for _ in inputs]
         none = [1.0] * len(inputs)
-        points = zip(windows["overflow_to_sample_mapping"], windows.encodings or (), self.batched(windows, self._point))
-        for number, encoding, (start_logits, end_logits) in points:
+        rows = (windows["overflow_to_sample_mapping"], windows.encodings or (), self.batched(windows, self._point))
+        for number, encoding, (start_logits, end_logits) in zip(*rows, strict=True):
             in_context = torch.tensor([sequence == 1 for sequence in encoding.sequence_ids])
             start, end = probabilities(start_logits, end_logits, in_context)
             none[number] = min(none[number], float(start[0] * end[0]))
