@@ -167,6 +167,9 @@ def test_arguments_of_the_reference():
         batch_size=8,
     )
     assert found.model.config.attn_implementation == "eager" and found.batch_size == 8
+    below = {"subfolder": folder.name}
+    for options in (below, {"model_kwargs": below}):
+        assert minibert.pipeline("fill-mask", folder.parent, device="cpu", **options)("[MASK]")
     for option, why in (
         ({"framework": "tf"}, "framework must be 'pt', or left out: everything is PyTorch; got 'tf'"),
         ({"trust_remote_code": True}, "trust_remote_code must be False, or left out: code .* is never executed"),

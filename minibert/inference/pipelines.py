@@ -40,9 +40,6 @@ TASKS: dict[str, tuple[type[Pipeline], type[BertPreTrainedModel], tuple[str, ...
 }
 ALIASES = {"ner": "token-classification", "sentiment-analysis": "text-classification"}
 
-# What says where a checkpoint is.
-WHERE = ("revision", "token", "cache_dir", "local_files_only")
-
 # Arguments of the reference's `pipeline` with the values that ask for nothing else than what is done here, and why.
 FIXED: dict[str, tuple[tuple, str]] = {
     "framework": (("pt", None), "everything is PyTorch"),
@@ -122,8 +119,12 @@ def _check_fixed(options: dict[str, Any]) -> None:
 def _opened(model: Any, options: dict[str, Any], loading: dict[str, Any]) -> Checkpoint | None:
     """The checkpoint `model`; None if it is a model already. What says where it is leaves `options` and `loading`."""
     if isinstance(model, str | Path | Checkpoint):
-        options |= {key: loading.pop(key) for key in WHERE if key in loading}
-        return open_from(model, options)
+        rest = {**loading, **options}
+        checkpoint = open_from(model, rest)
+        for given in (loading, options):
+            for key in given.keys() - rest.keys():
+                del given[key]
+        return checkpoint
     if not isinstance(model, BertPreTrainedModel):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         raise TypeError(f"model: expected a folder, a name, or a model of minibert (there is no default), found {kind}")
