@@ -12,7 +12,7 @@ from minibert.model.tasks import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
-from minibert.text.tokenizer import BertTokenizer
+from minibert.text.tokenizer import BertTokenizer, BertTokenizerFast
 from minibert.training.arguments import TrainingArguments
 from minibert.training.collation import DataCollatorWithPadding
 from minibert.training.trainer import Trainer
@@ -28,6 +28,7 @@ __all__ = [
     "BertForTokenClassification",
     "BertModel",
     "BertTokenizer",
+    "BertTokenizerFast",
     "DataCollatorWithPadding",
     "Trainer",
     "TrainingArguments",
