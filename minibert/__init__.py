@@ -24,7 +24,7 @@ from minibert.model.tasks import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
-from minibert.text.tokenizer import BertTokenizer
+from minibert.text.tokenizer import AutoTokenizer, BertTokenizer, BertTokenizerFast
 from minibert.training.arguments import TrainingArguments
 from minibert.training.collation import DataCollatorWithPadding
 from minibert.training.trainer import Trainer
@@ -41,6 +41,7 @@ __all__ = [
     "AutoModelForQuestionAnswering",
     "AutoModelForSequenceClassification",
     "AutoModelForTokenClassification",
+    "AutoTokenizer",
     "BertConfig",
     "BertForMaskedLM",
     "BertForMultipleChoice",
@@ -52,6 +53,7 @@ __all__ = [
     "BertModel",
     "BertPreTrainedModel",
     "BertTokenizer",
+    "BertTokenizerFast",
     "DataCollatorWithPadding",
     "Trainer",
     "TrainingArguments",

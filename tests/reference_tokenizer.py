@@ -14,6 +14,9 @@ from minibert.text.tokenizer import BertTokenizer
 # Version 4 calls it so; its `BertTokenizer` is written in Python, and fails where the other one does not.
 ReferenceTokenizer = getattr(transformers, "BertTokenizerFast", transformers.BertTokenizer)
 
+# Special tokens without a name of their own.
+EXTRA = "extra_special_tokens" if transformers.__version__ >= "5" else "additional_special_tokens"
+
 TEXTS = [
     "The quick brown Fox jumps over the lazy dog, doesn't it? It isn't unaffable!",
     "Étude in Zürich: the naïve café jumped 3,000.5 times; see [1] and (x+y)=z_0.",

@@ -106,6 +106,16 @@ def test_the_same_as_the_reference_with_a_tokenizer():
     assert batch["input_ids"][2, -1] == ours.mask_token_id != 0
 
 
+@pytest.mark.parametrize("multiple", [1, 4, 8])
+def test_rows_filled_up_to_a_multiple(multiple):
+    examples = texts([2, 5], labels=[[1, 2], [0, 1, 2, 3, 4]])
+    batch = DataCollatorWithPadding(pad_to_multiple_of=multiple)(examples)
+    width = {1: 5, 4: 8, 8: 8}[multiple]
+    assert all(batch[name].shape == (2, width) for name in ("input_ids", "attention_mask", "token_type_ids", "labels"))
+    assert batch["attention_mask"].sum(1).tolist() == [2, 5]
+    assert batch["labels"][1, 5:].eq(IGNORE_INDEX).all() and batch["label_count"] == 7
+
+
 def test_the_examples_stay_as_they_were():
     examples = texts([2, 4], label=[1, 0])
     DataCollatorWithPadding()(examples)

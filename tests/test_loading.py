@@ -12,7 +12,7 @@ from minibert.checkpoint.files import CheckpointError
 from minibert.checkpoint.opened import Checkpoint
 from minibert.inference.loading import load_for, load_tokenizer_for
 from minibert.inference.pipelines import TASKS
-from minibert.text.tokenizer_inputs import NO_LIMIT
+from minibert.text.tokenizer_layout import NO_LIMIT
 
 
 def load(task, folder):

@@ -1,6 +1,8 @@
 """The tokenizer against the reference: the same ids on hostile texts, and back."""
 
 import json
+import multiprocessing
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from reference_tokenizer import (
     vocab_path,
     write_vocab,
 )
+from torch.utils.data import DataLoader
 
 from minibert.text.tokenizer import BertTokenizer
 
@@ -141,6 +144,27 @@ def test_decode(both):
     assert ours.batch_decode(padded, True) == reference.batch_decode(padded, skip_special_tokens=True)
 
 
+def test_decode_a_batch(both):
+    ours, reference = both
+    rows = ours(HOSTILE)["input_ids"]
+    texts = [ours.decode(row, skip_special_tokens=True) for row in rows]
+    assert ours.decode(rows, skip_special_tokens=True) == ours.batch_decode(rows, True) == texts
+    padded = ours(HOSTILE, padding=True, return_tensors="pt")["input_ids"]
+    for batch in (padded, padded.numpy(), list(padded), [np.array(row) for row in rows], tuple(rows)):
+        assert ours.decode(batch, skip_special_tokens=True) == texts
+    assert ours.decode(list(torch.tensor(rows[2]))) == ours.decode(rows[2])
+    assert ours.decode([]) == "" and ours.batch_decode([]) == []
+    if transformers.__version__ >= "5":
+        assert ours.decode(rows) == reference.decode(rows) and ours.decode([[7]]) == reference.decode([[7]])
+
+
+@pytest.mark.parametrize("ids", [[2, -100], [2.0, 3.0], ["the"], "the", None, {"input_ids": [2]}])
+def test_decode_refuses_what_is_no_id(both, ids):
+    with pytest.raises(ValueError, match="token_ids: expected ids from 0, found .*"):
+        both[0].decode(ids)
+    assert both[0].convert_ids_to_tokens([-100, 2]) == [None, both[0].convert_ids_to_tokens(2)]
+
+
 def test_clean_up_is_read_from_the_config(tmp_path):
     folder = write_vocab(tmp_path, vocab_path("uncased"), clean_up_tokenization_spaces=True)
     ours = BertTokenizer.from_pretrained(folder)
@@ -187,7 +211,7 @@ def test_what_we_save_loads_everywhere(tmp_path, kind):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["tokenizer_config.json", "vocab.txt"]
 
 
-def test_a_normalizer_that_is_not_berts_survives(tmp_path):
+def test_a_normalizer_that_is_not_berts_survives(tmp_path, caplog):
     backend = json.loads(BertTokenizer(vocab_path("uncased")).backend_tokenizer.to_str())
     backend["normalizer"] = {"type": "Lowercase"}
     (tmp_path / "tokenizer.json").write_text(json.dumps(backend))
@@ -196,3 +220,36 @@ def test_a_normalizer_that_is_not_berts_survives(tmp_path):
     ours.save_pretrained(tmp_path / "saved")
     for reader in (BertTokenizer, transformers.AutoTokenizer):
         assert_same(ours, reader.from_pretrained(tmp_path / "saved"), ["The café", "東京"])
+    assert not caplog.records
+    BertTokenizer.from_pretrained(tmp_path, do_lower_case=False)
+    assert "tokenizer.json: its normalizer is Lowercase, not BERT's: do_lower_case, " in caplog.text
+
+
+# --- in other processes
+
+LENGTHS = [3, 5, 9, 12]
+
+
+def rows_of_length(tokenizer, length: int) -> list:
+    return tokenizer(TEXTS[:2], padding="max_length", truncation=True, max_length=length)["input_ids"]
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_other_processes_tokenize_alike(start_method):
+    tokenizer = BertTokenizer(vocab_path("uncased"), added_tokens=["quick brown"])
+    expected = [rows_of_length(tokenizer, length) for length in LENGTHS]
+    with multiprocessing.get_context(start_method).Pool(1) as pool:
+        assert pool.map(partial(rows_of_length, tokenizer), LENGTHS) == expected
+
+
+def collate(tokenizer, texts: list[str]):
+    return tokenizer(texts, padding=True, return_tensors="pt")
+
+
+def test_workers_of_a_data_loader():
+    tokenizer = BertTokenizer(vocab_path("uncased"))
+    batches = list(DataLoader(TEXTS, batch_size=5, num_workers=2, collate_fn=partial(collate, tokenizer)))
+    expected = [collate(tokenizer, TEXTS[i : i + 5]) for i in range(0, len(TEXTS), 5)]
+    for batch, same in zip(batches, expected, strict=True):
+        assert all(torch.equal(batch[key], same[key]) for key in same)
+        assert batch.word_ids(0) == same.word_ids(0)

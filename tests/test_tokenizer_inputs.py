@@ -12,6 +12,7 @@ from minibert.text.tokenizer import BertTokenizer
         ((None,), {}, "text: expected a str, found NoneType None"),
         ((3,), {}, "text: expected a str, found int 3"),
         ((b"bytes",), {}, "text: expected a str, found bytes"),
+        ((iter(["a", "b"]),), {}, "text: expected a str, found list_iterator .*; a batch is a list of them"),
         (("a", 0), {}, "text_pair: expected a str, found int 0"),
         ((["a", float("nan")],), {}, r"text\[1\]: expected a str, found float nan"),
         ((["a", ["b", "c", "d"]],), {}, r"text\[1\]: expected a str, found list"),
@@ -30,7 +31,11 @@ from minibert.text.tokenizer import BertTokenizer
         ((["a", "the dog ran"],), {"return_tensors": "pt"}, "input_ids cannot become.*padding=True"),
         ((["a", "the dog ran"],), {"return_tensors": "np"}, "input_ids cannot become.*padding=True"),
         (("a", "the dog ran off"), {"truncation": "only_first", "max_length": 4}, "max_length=4.*too short"),
-        (("\ud800",), {}, "cannot tokenize"),
+        (("a",), {"return_tensors": "jax"}, "found 'jax'; other libraries take 'np'"),
+        (("the \ud800",), {}, r"cannot tokenize text: its character 4, in 'the \\ud800', is half of one"),
+        ((["a", "b", "é\udc80"],), {}, r"cannot tokenize text\[2\]: its character 1, in 'é\\udc80'"),
+        ((["a", "b"], ["c", "\udfff"]), {}, r"cannot tokenize text\[1\]: its character 0"),
+        (([["a"], ["b", "\ud800"]],), {"is_split_into_words": True}, r"cannot tokenize text\[1\]: its character 0"),
     ],
 )
 def test_a_bad_call_is_refused_by_name(texts, options, message):
@@ -63,11 +68,17 @@ def test_pad_refuses_what_it_cannot_pad():
     tokenizer = BertTokenizer(vocab_path("uncased"))
     with pytest.raises(ValueError, match="at least one"):
         tokenizer.pad([])
-    with pytest.raises(ValueError, match=r"features\[1\].*'labels'"):
+    with pytest.raises(ValueError, match=r"encoded_inputs\[1\].*'labels'"):
         tokenizer.pad([{"input_ids": [1], "labels": 1}, {"input_ids": [1]}])
     with pytest.raises(ValueError, match="expected input_ids.*'labels'"):
         tokenizer.pad([{"labels": 1}])
     with pytest.raises(ValueError, match="labels cannot become a tensor"):
         tokenizer.pad([{"input_ids": [1], "labels": "x"}], return_tensors="pt")
+    with pytest.raises(ValueError, match=r"encoded_inputs\[0\]: expected a dict, found list"):
+        tokenizer.pad([[1, 2]])
+    with pytest.raises(ValueError, match="at least one"):
+        tokenizer.pad({"input_ids": []})
+    with pytest.raises(ValueError, match="labels: expected 2 rows as in input_ids, found 1"):
+        tokenizer.pad({"input_ids": [[1], [2]], "labels": [1]})
     with pytest.raises(ValueError, match="padded, not tokenized"):
         tokenizer.pad([{"input_ids": [1]}]).word_ids(0)

@@ -3,11 +3,17 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from minibert.text.tokenizer_inputs import NO_LIMIT
+from minibert.text.tokenizer_layout import NO_LIMIT
 from minibert.text.wordpiece import SPECIAL_TOKENS
 
 NORMALIZATION = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
-ATTRIBUTES = ("model_max_length", "padding_side", "truncation_side", "clean_up_tokenization_spaces")
+ATTRIBUTES = (
+    "model_max_length",
+    "padding_side",
+    "truncation_side",
+    "clean_up_tokenization_spaces",
+    "model_input_names",
+)
 
 # What a token that is written as a dict says besides its text, under "content".
 TOKEN_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -38,6 +44,10 @@ def _are_added(value: object) -> bool:
     return all(i.isdecimal() and isinstance(token, dict) and is_token(token) for i, token in value.items())
 
 
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 def _is_length(value: object) -> bool:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return (is_whole and value > 0) or (isinstance(value, float) and value >= NO_LIMIT)
@@ -55,5 +65,6 @@ EXPECTED = {
     **dict.fromkeys(("model_max_length", "max_len"), _LENGTH),
     **dict.fromkeys(SPECIAL_TOKENS, _TOKEN),
     **dict.fromkeys(("extra_special_tokens", "additional_special_tokens"), _TOKENS),
+    "model_input_names": Expected("a list of names", _are_names),
     "added_tokens_decoder": Expected("a table from ids to tokens", _are_added),
 }

@@ -1,15 +1,17 @@
 """The JSON files beside a vocabulary, of any age, as arguments of `BertTokenizer`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken
 from tokenizers.normalizers import BertNormalizer
 
 from minibert.checkpoint.files import CheckpointError, read_json
 from minibert.text.tokenizer_checks import ATTRIBUTES, EXPECTED, NORMALIZATION, TOKEN_FLAGS, is_token
 from minibert.text.wordpiece import SPECIAL_TOKENS
+
+Token = str | AddedToken
 
 # The later file wins.
 CONFIG_FILES = ("added_tokens.json", "special_tokens_map.json", "tokenizer_config.json")
@@ -34,8 +36,26 @@ def read_settings(files: Mapping[str, Path]) -> dict[str, Any]:
     if "max_len" in config:  # the older name
         settings.setdefault("model_max_length", config["max_len"])
     settings |= {name: _special(config[name]) for name in SPECIAL_TOKENS if name in config}
-    settings["added_tokens"] = _added_tokens(files, config)
+    # Tokens outside the vocabulary: three ways to write them, all in use.
+    added = {token_id: AddedToken(token) for token, token_id in _read_ids(files.get("added_tokens.json")).items()}
+    added |= {int(token_id): _added(token) for token_id, token in config.get("added_tokens_decoder", {}).items()}
+    settings["added_tokens_decoder"] = added
+    extra = config.get("extra_special_tokens") or config.get("additional_special_tokens")
+    settings["additional_special_tokens"] = list(map(_special, as_tokens(extra)))
     return settings
+
+
+def with_arguments(settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with what a caller says instead; his tokens come on top, for no token of a checkpoint may be lost."""
+    tokens = [*settings["additional_special_tokens"], *as_tokens(arguments.get("additional_special_tokens"))]
+    return {**settings, **arguments, "additional_special_tokens": tokens}
+
+
+def as_tokens(tokens: Token | Iterable[Any] | Mapping[str, Any] | None) -> list:
+    """The list of what may be one token, several, a table from names to tokens, or none."""
+    if isinstance(tokens, Mapping):
+        return list(tokens.values())
+    return [tokens] if isinstance(tokens, Token) else list(tokens or ())
 
 
 def _read_checked(path: Path) -> dict[str, Any]:
@@ -47,51 +67,41 @@ def _read_checked(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _read_ids(path: Path) -> dict[str, int]:
+def _read_ids(path: Path | None) -> dict[str, int]:
     """The ids of added tokens. Raises `CheckpointError` for what is no such table."""
-    ids = read_json(path)
+    ids = read_json(path) if path else {}
     for token, token_id in ids.items():
         if not is_token(token) or not isinstance(token_id, int):
             raise CheckpointError(f"{path}: expected ids of tokens, found {token!r}: {token_id!r}")
     return ids
 
 
-def normalization_settings(backend: Tokenizer) -> dict[str, Any]:
-    """How a backend finds its words, in the terms of a `tokenizer_config.json`.
+def config_of(tokenizer: Any, normalizer: Any) -> dict[str, Any]:
+    """What a `tokenizer_config.json` says of a `BertTokenizer` with this normalizer.
 
-    Readers rebuild a BERT normalizer from these settings. Any other is in the `tokenizer.json` alone, and the
-    class name tells them to take it from there.
+    Readers rebuild a BERT normalizer from its settings. Any other is in the `tokenizer.json` alone, and the class name
+    tells them to take it from there.
     """
-    normalizer = backend.normalizer
-    if not isinstance(normalizer, BertNormalizer):
-        columns = ["input_ids", "token_type_ids", "attention_mask"]
-        return {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": columns}
+    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    if isinstance(normalizer, BertNormalizer):
+        config = {
+            "tokenizer_class": "BertTokenizer",
+            "do_lower_case": normalizer.lowercase,
+            "strip_accents": normalizer.strip_accents,
+            "tokenize_chinese_chars": normalizer.handle_chinese_chars,
+        }
+    added = {str(token_id): token.__getstate__() for token_id, token in tokenizer.added_tokens_decoder.items()}
     return {
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": normalizer.lowercase,
-        "strip_accents": normalizer.strip_accents,
-        "tokenize_chinese_chars": normalizer.handle_chinese_chars,
+        **config,
+        **{name: getattr(tokenizer, name) for name in (*SPECIAL_TOKENS, *ATTRIBUTES)},
+        "additional_special_tokens": tokenizer.additional_special_tokens,
+        "added_tokens_decoder": added,
     }
 
 
-def _added_tokens(files: Mapping[str, Path], config: Mapping[str, Any]) -> list[AddedToken]:
-    """Tokens outside the vocabulary, in the order of their ids: three ways to write them, all in use."""
-    by_id: dict[int, AddedToken] = {}
-    if "added_tokens.json" in files:
-        by_id |= {token_id: AddedToken(token) for token, token_id in _read_ids(files["added_tokens.json"]).items()}
-    by_id |= {int(token_id): _added(token) for token_id, token in config.get("added_tokens_decoder", {}).items()}
-    extra = config.get("extra_special_tokens") or config.get("additional_special_tokens") or []
-    names = extra.values() if isinstance(extra, dict) else extra
-    special = {token.content: token for token in map(_special, names)}
-    listed = [special.pop(token.content, token) for _, token in sorted(by_id.items())]
-    return listed + list(special.values())
-
-
-def _special(token: str | Mapping[str, Any]) -> AddedToken:
+def _special(token: str | Mapping[str, Any]) -> str | AddedToken:
     """A special token: its text, or in older files a dict that also says how it takes up what is around it."""
-    if isinstance(token, str):
-        return AddedToken(token, special=True, normalized=False)
-    return _added(token | {"special": True})
+    return token if isinstance(token, str) else _added(token | {"special": True})
 
 
 def _added(token: Mapping[str, Any]) -> AddedToken:

@@ -1,22 +1,13 @@
-"""What a tokenizer may be called with: every form is checked, and brought into the one that the backend takes."""
+"""What a tokenizer may be called with: every form is checked, and brought into the one that is worked with."""
 
-import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-# "No limit", in the number that the reference writes into its files.
-NO_LIMIT = int(1e30)
+import numpy as np
+import torch
 
-PADDING = {False: None, "do_not_pad": None, True: "longest", "longest": "longest", "max_length": "max_length"}
-TRUNCATION = {
-    None: None,
-    False: None,
-    "do_not_truncate": None,
-    True: "longest_first",
-    "longest_first": "longest_first",
-    "only_first": "only_first",
-    "only_second": "only_second",
-}
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def as_batch(text: Any, text_pair: Any, is_split_into_words: bool) -> tuple[list, bool]:
@@ -60,59 +51,68 @@ def _check_text(value: Any, is_split_into_words: bool, name: str) -> None:
         if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
             raise ValueError(f"{name}: expected a list of words (is_split_into_words=True), found {value!r:.80}")
     elif not isinstance(value, str):
-        raise ValueError(f"{name}: expected a str, found {type(value).__name__} {value!r:.80}")
+        advice = "; a batch is a list of them" if name in ("text", "text_pair") and hasattr(value, "__iter__") else ""
+        raise ValueError(f"{name}: expected a str, found {type(value).__name__} {value!r:.80}{advice}")
 
 
-def as_columns(features: Mapping[str, Sequence] | Sequence[Mapping[str, Any]]) -> dict[str, list]:
-    """One dict of lists (B rows each) from one dict per text; tensors become lists.
+def find_half_character(inputs: Sequence) -> str | None:
+    """Which of the texts that `as_batch` gives is none for the library, in words; None if all are texts."""
+    for i, item in enumerate(inputs):
+        for text in _strings(item):
+            if half := HALF_CHARACTER.search(text):
+                name = f"text[{i}]" if len(inputs) > 1 else "text"
+                around = text[max(half.start() - 20, 0) : half.end() + 20]
+                return (
+                    f"{name}: its character {half.start()}, in {around!r}, is half of one (a lone surrogate): read the"
+                    " text again in its right encoding, or drop such with text.encode('utf-8', 'ignore').decode()"
+                )
+    return None
 
+
+def _strings(item: Any) -> Iterator[str]:
+    if isinstance(item, str):
+        yield item
+    else:
+        for part in item:
+            yield from _strings(part)
+
+
+def as_ids(token_ids: Any) -> list:
+    """A list of ids, or a list of such lists, from one id, a list, an array or a tensor, or a list of those."""
+    token_ids = _as_list(token_ids)
+    return list(map(_as_list, token_ids)) if isinstance(token_ids, Iterable) else [token_ids]
+
+
+def as_columns(inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple[dict[str, list], bool, str | None]:
+    """What `pad` takes as one dict of lists (B rows each).
+
+    Returns also whether it was a batch, not one text, and the kind of tensor ("pt", "np" or None) that it held.
     Raises `ValueError` when there is no text, no `input_ids`, or a text that lacks what the first one has.
     """
-    if not features:
-        raise ValueError("features: expected at least one tokenized text to pad, found none")
-    if not isinstance(features, Mapping):
-        for i, feature in enumerate(features):
-            if missing := features[0].keys() - feature.keys():
-                raise ValueError(f"features[{i}]: expected the keys of features[0], but {sorted(missing)} are missing")
-        features = {key: [feature[key] for feature in features] for key in features[0]}
-    if "input_ids" not in features:
-        raise ValueError(f"features: expected input_ids among the keys, found {sorted(features)}")
-    return {key: [_as_list(row) for row in rows] for key, rows in features.items()}
+    if not isinstance(inputs, Mapping):
+        for i, row in enumerate(inputs):
+            if not isinstance(row, Mapping):
+                raise ValueError(f"encoded_inputs[{i}]: expected a dict, found {type(row).__name__}")
+            if missing := inputs[0].keys() - row.keys():
+                raise ValueError(
+                    f"encoded_inputs[{i}]: expected the keys of encoded_inputs[0], but {sorted(missing)} are missing"
+                )
+        inputs = {key: [row[key] for row in inputs] for key in inputs[0]} if inputs else {"input_ids": []}
+    if "input_ids" not in inputs:
+        raise ValueError(f"encoded_inputs: expected input_ids among the keys, found {sorted(inputs)}")
+    if len(inputs["input_ids"]) == 0:
+        raise ValueError("encoded_inputs: expected at least one tokenized text to pad, found none")
+    first = inputs["input_ids"][0]
+    kind = "pt" if isinstance(first, torch.Tensor) else "np" if isinstance(first, np.ndarray | np.generic) else None
+    ids = as_ids(inputs["input_ids"])
+    is_batch = isinstance(ids[0], list | tuple)
+    columns = {key: as_ids(value) if is_batch else [_as_list(value)] for key, value in inputs.items()}
+    columns["input_ids"] = ids if is_batch else [ids]
+    for key, rows in columns.items():
+        if len(rows) != len(columns["input_ids"]):
+            raise ValueError(f"{key}: expected {len(columns['input_ids'])} rows as in input_ids, found {len(rows)}")
+    return columns, is_batch, kind
 
 
 def _as_list(row: Any) -> Any:
     return row.tolist() if hasattr(row, "tolist") else row
-
-
-class Layout(NamedTuple):
-    """How long the rows become: strategies of padding and truncation, or None, and the length they work to."""
-
-    padding: str | None
-    truncation: str | None
-    max_length: int | None
-
-    @classmethod
-    def of(cls, padding: Any, truncation: Any, max_length: int | None, model_max_length: int) -> "Layout":
-        """Resolve the arguments of a call. Raises `ValueError` naming the one that is no known option.
-
-        Without any limit there is nothing to pad or truncate to: that is a warning, as in the reference.
-        """
-        if max_length is not None and padding is False and truncation is None:
-            truncation = True
-        padding = _look_up("padding", padding, PADDING)
-        truncation = _look_up("truncation", truncation, TRUNCATION)
-        if max_length is None and model_max_length < NO_LIMIT:
-            max_length = model_max_length
-        if max_length is not None and max_length < 0:
-            raise ValueError(f"max_length: expected a number of tokens, found {max_length}")
-        if max_length is None and (truncation or padding == "max_length"):
-            message = "rows keep their length: pass max_length, or set the tokenizer's model_max_length"
-            warnings.warn(message, stacklevel=3)
-            return cls(None if padding == "max_length" else padding, None, None)
-        return cls(padding, truncation, max_length)
-
-
-def _look_up(argument: str, value: Any, table: dict) -> str | None:
-    if not isinstance(value, bool | str | None) or value not in table:
-        raise ValueError(f"{argument}: expected one of {', '.join(map(repr, table))}, found {value!r}")
-    return table[value]

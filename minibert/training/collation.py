@@ -24,23 +24,27 @@ class DataCollatorWithPadding:
 
     Args:
         tokenizer: its `pad_token_id` fills up `input_ids`; without it, 0.
+        pad_to_multiple_of: S becomes a multiple of it; None for no longer than the longest example.
 
     Raises: `ValueError` naming the example in the batch, and the key, that cannot be put with the others.
     """
 
-    def __init__(self, tokenizer: Any = None) -> None:
+    def __init__(self, tokenizer: Any = None, *, pad_to_multiple_of: int | None = None) -> None:
         self.tokenizer = tokenizer
+        self.pad_to_multiple_of = pad_to_multiple_of
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Tensor | int]:
         columns = _columns(features)
         lengths = _lengths(columns)
         padding = {"input_ids": 0 if self.tokenizer is None else self.tokenizer.pad_token_id} | PADDING
+        multiple = self.pad_to_multiple_of or 1
+        width = -(-max(lengths, default=0) // multiple) * multiple
         if "labels" in columns and not _is_per_token(columns["labels"], lengths):
             del padding["labels"]
         if lengths:
             columns.setdefault("attention_mask", [np.ones(length, np.int64) for length in lengths])
         batch = {
-            name: _pad(name, rows, lengths, padding[name]) if lengths and name in padding else _stack(name, rows)
+            name: _pad(name, rows, lengths, padding[name], width) if lengths and name in padding else _stack(name, rows)
             for name, rows in columns.items()
         }
         if "labels" in columns and "labels" in padding:
@@ -95,9 +99,9 @@ def _is_per_token(labels: list[np.ndarray], lengths: list[int]) -> bool:
     return counts == lengths or len(set(counts)) > 1  # neither can only be a mistake, which `_pad` tells
 
 
-def _pad(name: str, rows: list[np.ndarray], lengths: list[int], value: int) -> Tensor:
-    """(B, S) from rows of `lengths`, filled up with `value` on the right."""
-    padded = np.full((len(rows), max(lengths)), value, dtype=np.int64)
+def _pad(name: str, rows: list[np.ndarray], lengths: list[int], value: int, width: int) -> Tensor:
+    """(B, width) from rows of `lengths`, filled up with `value` on the right."""
+    padded = np.full((len(rows), width), value, dtype=np.int64)
     for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
         if row.shape != (length,):
             expected = f"one entry for each of its {length} input_ids"
