@@ -21,6 +21,7 @@ from minibert.inference.pipelines import TASKS
 from minibert.inference.records import FIELDS, STANDARD_INPUT, predict, read_records
 from minibert.inference.token_classification import STRATEGIES
 from minibert.model.precision import PRECISIONS
+from minibert.text.lines import is_jsonl
 
 # Which tasks take which option, and what the pipeline calls it.
 OPTIONS = {
@@ -32,7 +33,7 @@ OPTIONS = {
 def main() -> None:
     args = parse()
     options = chosen_options(args)
-    is_json = args.jsonl or ".jsonl" in args.input or "text" not in FIELDS[args.task]
+    is_json = args.jsonl or is_jsonl(args.input) or "text" not in FIELDS[args.task]
     model = pipeline(args.task, args.model, args.precision)
     results = predict(model, args.task, read_records(args.input, is_json), **options)
     try:

@@ -6,8 +6,8 @@ import pytest
 
 from minibert.pretraining.preparation import load_tokenizer, prepare, show_examples
 from minibert.text import packed, source
-from minibert.text.corpus import CorpusError
 from minibert.text.dataset import PretrainingDataset
+from minibert.text.lines import CorpusError
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer
 

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from minibert.text.corpus import split_sentences
+from minibert.text.sentences import split_sentences
 
 # Tests, other people's packages, and generated tables.
 _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "test", "tests", "idle_test", "encodings", "turtledemo"}
