@@ -17,7 +17,7 @@ from minibert.inference.minimal_pairs import MinimalPair, minimal_pair_accuracy,
 from minibert.inference.pseudo_likelihood import pseudo_perplexity
 from minibert.pretraining.evaluation import evaluate_pretraining, spread_sentences
 from minibert.pretraining.job import PretrainingOptions
-from minibert.pretraining.preparation import prepare
+from minibert.pretraining.preparation import prepare, say_held_out, say_pairs, say_tokens
 from minibert.pretraining.presets import Preset
 from minibert.report import counted, say
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
@@ -34,7 +34,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             corpus, _ = prepare(options.corpus, tokenizer, len(tokenizer), Path(folder) / "corpus")
             if options.corpus is None:
-                _, corpus = corpus.split()  # what scripts/pretrain.py holds out
+                whole = corpus
+                _, corpus = whole.split()  # what scripts/pretrain.py holds out
+                say_held_out(whole, corpus)
+            say_tokens(corpus, tokenizer)
             score_text(model, tokenizer, has_nsp_head, corpus)
     if paradigms:
         score_pairs(model, tokenizer, paradigms)
@@ -77,6 +80,7 @@ def score_text(model: BertForPreTraining, tokenizer: BertTokenizer, has_nsp_head
     """Print how well the model fills masks and tells sentences apart, and the pseudo-perplexity."""
     max_length = min(Preset.max_length, model.config.max_position_embeddings)
     dataset = PretrainingDataset(corpus, tokenizer, max_length, PretrainingOptions.seed)
+    say_pairs(dataset)
     metrics = evaluate_pretraining(model, dataset, PretrainingCollator(tokenizer.pad_token_id))
     pairs = f"{len(dataset):,} pairs of up to {max_length} tokens"
     say("MLM", f"loss {metrics['mlm_loss']:.3f}, accuracy {metrics['mlm_accuracy']:.1%}: 15% of {pairs} masked")

@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tqdm import tqdm
+
 from minibert.text.sentences import split_sentences
 
 # Tests, other people's packages, and generated tables.
@@ -50,7 +52,7 @@ def _topics() -> Iterator[str]:
 def module_docstrings() -> Iterator[tuple[Path, list[str]]]:
     """Each module of the standard library, as a path in it, with its docstrings; what is no valid Python is skipped."""
     stdlib = Path(sysconfig.get_path("stdlib"))
-    for file in sorted(stdlib.rglob("*.py")):
+    for file in tqdm(sorted(stdlib.rglob("*.py")), desc="reading docstrings", unit=" files", delay=2, leave=False):
         path = file.relative_to(stdlib)
         if _SKIPPED_FOLDERS.isdisjoint(path.parts):
             try:
