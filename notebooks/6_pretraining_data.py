@@ -33,10 +33,10 @@ import torch
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
-from minibert.text.corpus import split_sentences
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.masking import example_keys, mask_tokens
 from minibert.text.packed import PackedCorpus
+from minibert.text.sentences import split_sentences
 
 # %%
 about_files = """The file is opened for reading. It is an error if the file does not exist. A file that is opened for

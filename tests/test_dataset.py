@@ -54,6 +54,16 @@ def test_an_example_is_its_pair(dataset, corpus, tokenizer):
         assert {example[name].dtype for name in ["input_ids", "token_type_ids", "labels"]} == {np.dtype(np.int64)}
 
 
+def test_long_sentences_are_cut(tokenizer):
+    words = [f"a{'bcdefgh'[i % 7]} " * 40 for i in range(30)]
+    corpus = PackedCorpus.from_documents([[words[i], words[i + 1]] for i in range(0, 30, 2)], tokenizer)
+    dataset = PretrainingDataset(corpus, tokenizer, max_length=32, seed=0)
+    shown = np.zeros(len(corpus.ids), dtype=bool)
+    for a_start, a_end, b_start, b_end, _ in dataset.pairs:
+        shown[a_start:a_end] = shown[b_start:b_end] = True
+    assert shown.mean() > 0.8 and np.diff(corpus.sentence_starts).min() > 32
+
+
 @pytest.mark.parametrize("whole_word_masking", [False, True])
 def test_masking_over_a_whole_epoch(corpus, tokenizer, whole_word_masking):
     dataset = PretrainingDataset(corpus, tokenizer, 128, seed=0, whole_word_masking=whole_word_masking)

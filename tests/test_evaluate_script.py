@@ -74,7 +74,7 @@ def test_what_a_user_sees(folder, corpus, pairs):
     )
     assert ending.code == 0, ending.err
     assert [line.split()[0] for line in ending.out.splitlines()] == [
-        *("corpus", "MLM", "NSP", "perplexity"),
+        *("corpus", "tokens", "pairs", "seen", "MLM", "NSP", "perplexity"),
         *("paradigm", "ties", "more", "mean"),
     ]
     assert f"{corpus}: 30 documents, 240 sentences, 1,680 words" in ending.out

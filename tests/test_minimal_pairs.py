@@ -7,7 +7,7 @@ import pytest
 
 from minibert.inference import minimal_pairs
 from minibert.inference.minimal_pairs import MinimalPair, minimal_pair_accuracy, read_minimal_pairs
-from minibert.text.corpus import CorpusError
+from minibert.text.lines import CorpusError
 
 
 def line(good="It is.", bad="It are.", **more):

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from minibert.text import packed
-from minibert.text.corpus import CorpusError
+from minibert.text.lines import CorpusError
 from minibert.text.packed import MANIFEST, PackedCorpus, vocabulary_hash
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -199,33 +199,20 @@ def test_broken_folders_are_refused(tmp_path, tokenizer):
         PackedCorpus.open(folder)
 
 
-def one_token_sentences(*lengths):
-    """A corpus of documents of so many sentences, of one token each."""
-    ends = np.cumsum(lengths)
-    starts = np.arange(ends[-1] + 1)
-    return PackedCorpus(starts[:-1], starts, np.stack([ends - lengths, ends], axis=1))
+def test_a_long_document_is_tokenized_in_parts(monkeypatch):
+    monkeypatch.setattr(packed, "BATCH_CHARACTERS", 10)
+    batches = list(packed._batches([["four"] * 100, ["four"], ["four"] * 100]))
+    assert max(len(batch) for batch in batches) == 3  # as many as it takes to have 10 characters
+    assert [number for batch in batches for number, _ in batch] == [0] * 100 + [1] + [2] * 100
 
 
-def test_split_holds_out_every_nth_document():
-    train, held_out = one_token_sentences(*range(1, 51)).split(every=10)
-    assert (train.documents[:, 1] - train.documents[:, 0]).tolist() == [n for n in range(1, 51) if n % 10]
-    assert (held_out.documents[:, 1] - held_out.documents[:, 0]).tolist() == [10, 20, 30, 40, 50]
-    assert held_out.n_tokens == held_out.n_sentences == 150 and train.n_tokens == 1275 - 150
+def test_split_shares_the_arrays(tokenizer):
+    corpus = PackedCorpus.from_documents(DOCUMENTS, tokenizer)
+    parts = corpus.split()
+    assert all(part.ids is corpus.ids and part.sentence_starts is corpus.sentence_starts for part in parts)
+    assert sum(part.n_tokens for part in parts) == 19 and all(part.n_tokens for part in parts)
 
 
-@pytest.mark.parametrize("n_documents", [2, 3, 19])
-def test_split_of_a_small_corpus_holds_out_one_document(n_documents):
-    train, held_out = one_token_sentences(*[4] * n_documents).split()
-    assert (train.n_documents, held_out.n_documents) == (n_documents - 1, 1)
-
-
-@pytest.mark.parametrize(("n_sentences", "n_held_out"), [(2, 1), (19, 1), (100, 5)])
-def test_split_of_a_single_document_cuts_it(n_sentences, n_held_out):
-    train, held_out = one_token_sentences(n_sentences).split()
-    assert train.documents.tolist() == [[0, n_sentences - n_held_out]]
-    assert held_out.documents.tolist() == [[n_sentences - n_held_out, n_sentences]]
-
-
-def test_split_of_one_sentence_is_refused():
+def test_split_of_one_sentence_is_refused(tokenizer):
     with pytest.raises(CorpusError, match="single sentence"):
-        one_token_sentences(1).split()
+        PackedCorpus.from_documents([["the cat sat"]], tokenizer).split()

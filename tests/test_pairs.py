@@ -7,7 +7,14 @@ import pytest
 
 from minibert.labels import IS_NEXT, IS_RANDOM
 from minibert.text.packed import PackedCorpus
-from minibert.text.pairs import balance_warning, draw_pairs, random_share
+from minibert.text.pairs import (
+    balance_warning,
+    covered_tokens,
+    cut_long_sentences,
+    draw_pairs,
+    random_share,
+    seen_share,
+)
 
 
 def corpus_of(documents):
@@ -206,10 +213,69 @@ def test_balance_warning(n_random, warns):
     pairs = np.zeros((100, 5), dtype=np.int64)
     pairs[:n_random, 4] = IS_RANDOM
     assert random_share(pairs) == n_random / 100
-    warning = balance_warning(pairs)
+    warning = balance_warning(pairs, corpus_of([[1] * 100]))
     assert (warning is not None) == warns
-    assert warning is None or f"{n_random}%" in warning
+    assert warning is None or f"{n_random}% of the sentence pairs are random" in warning
+    assert warning is None or "only 100 of them" in warning
 
 
-def test_one_line_per_paragraph_is_warned_about():
-    assert balance_warning(draw_pairs(corpus_of([[200] * 20] * 20), 64, seed=0, epoch=0))
+def test_the_warning_names_the_cause():
+    """Lines that are documents, and not lines that are long."""
+    for documents, short in (([[30]] * 50, True), ([[30, 30]] * 50, True), ([[200] * 20] * 20, False)):
+        corpus = cut_long_sentences(corpus_of(documents), 128)
+        warning = balance_warning(draw_pairs(corpus, 128, seed=0, epoch=0), corpus)
+        assert (warning is not None) == short
+        assert not short or f"the documents are short, {len(documents[0]):.1f} sentences on average" in warning
+
+
+# --- what is seen of long sentences
+
+
+def pieces_of(corpus):
+    """For each document the lengths of its sentences."""
+    return [np.diff(corpus.sentence_starts[first : end + 1]).tolist() for first, end in corpus.documents]
+
+
+def test_long_sentences_are_cut_into_pieces_of_half_a_window():
+    corpus = corpus_of([[3, 20, 5], [10], [11, 31], [1]])
+    cut = cut_long_sentences(corpus, 23)  # 20 tokens, of which a half is 10
+    assert pieces_of(cut) == [[3, 10, 10, 5], [10], [5, 6, 10, 10, 5, 6], [1]]
+    assert cut.ids is corpus.ids and cut.n_tokens == corpus.n_tokens
+    train, held_out = corpus.split(every=5)
+    assert pieces_of(cut_long_sentences(train, 23)) == [[3, 10, 10, 5], [10], [5, 6, 10, 10, 5, 6]]
+    assert pieces_of(cut_long_sentences(held_out, 23)) == [[1]]
+
+
+def test_short_sentences_stay_whole():
+    lengths = random_corpus(0, longest_sentence=31)
+    assert pieces_of(cut_long_sentences(corpus_of(lengths), 64)) == lengths
+
+
+@pytest.mark.parametrize("lengths", [[[1500] * 10] * 6, [[100] * 20] * 20, [[125] * 20] * 20, [[3000]] * 20])
+def test_all_of_long_sentences_is_seen(lengths):
+    whole = corpus_of(lengths)
+    cut = cut_long_sentences(whole, 128)
+    assert seen_share(whole, 128, 0, 20) < 0.8  # hence the cut
+    assert seen_share(cut, 128, 0, 1) > 0.85 and seen_share(cut, 128, 0, 20) > 0.999
+
+
+def test_pairs_of_pieces_are_next_and_random():
+    corpus = cut_long_sentences(corpus_of([[1500] * 2] * 200), 128)
+    pairs = draw_pairs(corpus, 128, seed=0, epoch=0)
+    assert 0.45 < random_share(pairs) < 0.6
+    follows = pairs[pairs[:, 4] == IS_NEXT]
+    gap = follows[:, 2] - follows[:, 1]
+    assert (gap <= 63).all() and (gap <= 2).mean() > 0.5  # B goes on where A ends, up to what was cut off
+
+
+@pytest.mark.parametrize("n_documents", [1, 30])
+def test_seen_tokens_are_counted(monkeypatch, n_documents):
+    corpus = corpus_of(random_corpus(1, n_documents))
+    pairs = draw_pairs(corpus, 32, seed=5, epoch=0)
+    seen = {token for a, b, c, d, _ in pairs.tolist() for token in (*range(a, b), *range(c, d))}
+    assert covered_tokens(pairs[:, :4].reshape(-1, 2)) == len(seen)
+    assert seen_share(corpus, 32, 5, 1) == len(seen) / corpus.n_tokens
+    both = np.concatenate([pairs, draw_pairs(corpus, 32, seed=5, epoch=1)])
+    assert seen_share(corpus, 32, 5, 2) == covered_tokens(both[:, :4].reshape(-1, 2)) / corpus.n_tokens
+    monkeypatch.setattr("minibert.text.pairs.MOST_WATCHED_TOKENS", corpus.n_tokens // 2)
+    assert n_documents == 1 or abs(seen_share(corpus, 32, 5, 1) - len(seen) / corpus.n_tokens) < 0.05

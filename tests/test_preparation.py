@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from minibert.pretraining.preparation import load_tokenizer, prepare, show_examples
+from minibert.pretraining.preparation import load_tokenizer, prepare, say_held_out, show_examples, unknown_share
 from minibert.text import packed, source
-from minibert.text.corpus import CorpusError
 from minibert.text.dataset import PretrainingDataset
+from minibert.text.lines import CorpusError
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer
 
@@ -59,6 +59,20 @@ def test_what_is_in_the_way_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(CorpusError, match="is no packed corpus"):
         prepare([tmp_path / "nowhere.txt"], None, 300, tmp_path)
+
+
+def test_unknown_tokens_are_counted_where_they_are():
+    documents = [["ba be"], ["x ba", "be x x"], ["ba"]]
+    corpus = PackedCorpus.from_documents(documents, known_words())
+    assert unknown_share(corpus, known_words().unk_token_id) == 3 / 8
+    first = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[::2])
+    assert unknown_share(first, known_words().unk_token_id) == 0
+
+
+def test_what_is_held_out_is_told(capsys):
+    corpus = PackedCorpus.from_documents([["ba be bi bo bu"] * 100] * 2, known_words())
+    say_held_out(corpus, corpus.split()[1])
+    assert capsys.readouterr().out == "held out    50 of the tokens, 5.0%, of 1 document\n"
 
 
 @pytest.fixture

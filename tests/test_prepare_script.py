@@ -47,9 +47,11 @@ def test_what_a_user_sees(prepared, corpus):
     ending, folder = prepared
     assert ending.code == 0 and not ending.err
     topics = [line.split()[0] for line in ending.out.splitlines() if line and not line.startswith(" ")]
-    assert topics == ["corpus", "vocabulary", "tokens", "pairs", "example", "example", "written"]
+    assert topics == ["corpus", "vocabulary", "tokens", "pairs", "seen", "example", "example", "written"]
     assert f"{corpus}: 40 documents, 320 sentences, 2,240 words" in ending.out
+    assert "tokens      2,560, 8.0 a sentence; 0.00% are [UNK]\n" in ending.out
     assert re.search(r"pairs .*\d+ an epoch, \d\d% next and the rest random", ending.out)
+    assert re.search(r"seen +\d+\.\d% of the tokens in an epoch, \d+\.\d% in 20: ", ending.out)
     assert len(re.findall(r"reads    \[CLS\] .*\[MASK\]", ending.out)) == 2
     assert f"train on it: minibert pretrain --data {folder}" in ending.out
 
@@ -82,7 +84,28 @@ def test_labels_out_of_balance_are_warned_about(capsys, tmp_path):
     (tmp_path / "lines.txt").write_text("\n\n".join(f"Alone in document {i}." for i in range(50)))
     arguments = ("--corpus", tmp_path / "lines.txt", "--vocab-size", 300, "--output", tmp_path / "data")
     ending = prepare(capsys, *arguments)
-    assert "0% next and the rest random" in ending.out and re.search("warning .*100% .*random", ending.out)
+    assert "0% next and the rest random" in ending.out
+    assert re.search("warning .*100% .*random.* because the documents are short, 1.0 sentences on average", ending.out)
+
+
+def test_text_without_stops_is_read_whole(capsys, tmp_path):
+    """A paragraph a line, of 1,500 words, and no stop."""
+    rng = random.Random(0)
+    words = ["cat", "dog", "bird", "sees", "the", "fish", "corn", "grass"]
+    paragraphs = [" ".join(rng.choice(words) for _ in range(1500)) for _ in range(60)]
+    (tmp_path / "lines.txt").write_text("\n".join(paragraphs))
+    arguments = ("--corpus", tmp_path / "lines.txt", "--vocab-size", 100, "--output", tmp_path / "data")
+    ending = prepare(capsys, *arguments)
+    (once, often) = map(float, re.search(r"seen +(\S+)% .* epoch, (\S+)% in 20", ending.out).groups())
+    assert once > 85 and often > 99.9 and "blank lines separate" not in ending.out
+
+
+def test_unknown_words_are_told_of(capsys, prepared, tmp_path):
+    (tmp_path / "foreign.txt").write_text("Кот ест the fish. Собака ест corn.\n\nКошка спит.")
+    arguments = ("--corpus", tmp_path / "foreign.txt", "--tokenizer", prepared[1], "--output", tmp_path / "data")
+    ending = prepare(capsys, *arguments)
+    assert "tokens      12, 4.0 a sentence; 50.00% are [UNK]\n" in ending.out
+    assert "warning     50% of the text is unknown to the vocabulary" in ending.out
 
 
 def test_documents_without_ends_are_told_of(capsys, corpus, tmp_path):

@@ -12,7 +12,7 @@ from minibert.inference import records
 from minibert.inference.base import InputError, Pipeline
 from minibert.inference.pipelines import TASKS
 from minibert.inference.records import FIELDS, Record, RecordError, chunks, predict, read_records
-from minibert.text.corpus import CorpusError
+from minibert.text.lines import CorpusError
 
 
 def test_every_task_has_fields():
@@ -58,6 +58,21 @@ def test_standard_input_is_read_as_it_comes(monkeypatch):
     ]
 
 
+def test_a_long_line_of_standard_input_is_put_together_once(monkeypatch):
+    """Not anew with every piece of it that comes."""
+    added = []
+
+    class Piece(bytes):
+        def __radd__(self, before):
+            added.append(len(before))
+            return bytes(before) + bytes(self)
+
+    pieces = iter([Piece(b"x" * 10)] * 999 + [Piece(b"\n")] + [Piece(b"y" * 10)] * 1000)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read1=lambda size: next(pieces, b""))))
+    found = [record for chunk in read_records("-", False) for record in chunk]
+    assert [len(record.fields["text"]) for record in found] == [9_990, 10_000] and sum(added) < 20_000
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -76,6 +91,22 @@ def test_bad_lines(monkeypatch, tmp_path, content, message):
         assert next(results) == {"text": "a", "prediction": "A"}
         with pytest.raises(CorpusError, match=f"{place}, {message}"):
             next(results)
+
+
+def test_json_is_not_taken_for_text(monkeypatch, tmp_path):
+    content = b'{"text": "a"}\n'
+    standard_input(monkeypatch, content)
+    (tmp_path / "a.txt").write_bytes(content)
+    for name, place in ((str(tmp_path / "a.txt"), "a.txt"), ("-", "standard input")):
+        with pytest.raises(CorpusError, match=f"{place}, line 1: expected text, found a JSON object. Pass --jsonl"):
+            list(read_records(name, False))
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.json"])
+def test_a_table_is_not_taken_for_text(tmp_path, name):
+    (tmp_path / name).write_text("label\ttext\n1\tgood\n")
+    with pytest.raises(CorpusError, match=f"{name}: expected lines of text, found a .{name[2:]} file. Pass --jsonl"):
+        list(read_records(str(tmp_path / name), False))
 
 
 def test_no_such_file(tmp_path):

@@ -3,7 +3,8 @@
 import pytest
 
 from minibert.text import source
-from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, CorpusError
+from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES
+from minibert.text.lines import CorpusError
 from minibert.text.source import CorpusSource
 
 

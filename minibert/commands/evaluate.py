@@ -13,7 +13,7 @@ from minibert import BertForPreTraining, BertTokenizer
 from minibert.inference.minimal_pairs import MinimalPair, minimal_pair_accuracy, read_minimal_pairs
 from minibert.pretraining.evaluation import load_with_mlm_head, score_text
 from minibert.pretraining.job import PretrainingOptions
-from minibert.pretraining.preparation import prepare
+from minibert.pretraining.preparation import prepare, say_held_out, say_tokens
 from minibert.report import counted
 
 
@@ -24,7 +24,10 @@ def main(options: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             corpus, _ = prepare(options.corpus, tokenizer, len(tokenizer), Path(folder) / "corpus")
             if options.corpus is None:
-                _, corpus = corpus.split()  # what `minibert pretrain` holds out
+                whole = corpus
+                _, corpus = whole.split()  # what `minibert pretrain` holds out
+                say_held_out(whole, corpus)
+            say_tokens(corpus, tokenizer)
             score_text(model, tokenizer, has_nsp_head, corpus, PretrainingOptions.seed)
     if paradigms:
         score_pairs(model, tokenizer, paradigms)

@@ -20,6 +20,7 @@ from minibert.inference.pipelines import TASKS
 from minibert.inference.records import FIELDS, STANDARD_INPUT, predict, read_records
 from minibert.inference.token_classification import STRATEGIES
 from minibert.model.precision import PRECISIONS
+from minibert.text.lines import is_jsonl
 
 # Which tasks take which option, and what the pipeline calls it.
 OPTIONS = {
@@ -30,7 +31,7 @@ OPTIONS = {
 
 def main(args: argparse.Namespace) -> None:
     options = chosen_options(args)
-    is_json = args.jsonl or ".jsonl" in args.input or "text" not in FIELDS[args.task]
+    is_json = args.jsonl or is_jsonl(args.input) or "text" not in FIELDS[args.task]
     model = pipeline(args.task, args.model, args.precision)
     results = predict(model, args.task, read_records(args.input, is_json), **options)
     try:

@@ -2,7 +2,14 @@
 
 import argparse
 
-from minibert.pretraining.preparation import load_tokenizer, prepare, say_pairs, say_vocabulary, show_examples
+from minibert.pretraining.preparation import (
+    load_tokenizer,
+    prepare,
+    say_pairs,
+    say_tokens,
+    say_vocabulary,
+    show_examples,
+)
 from minibert.pretraining.presets import Preset
 from minibert.report import say
 from minibert.text.dataset import PretrainingDataset
@@ -13,9 +20,9 @@ def main(options: argparse.Namespace) -> None:
     corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, options.output)
     say_vocabulary(tokenizer, options.tokenizer)
     corpus.split()  # pretraining will do that: rather refused now than then
-    say("tokens", f"{corpus.n_tokens:,}, {corpus.n_tokens / corpus.n_sentences:.1f} a sentence")
+    say_tokens(corpus, tokenizer)
     dataset = PretrainingDataset(corpus, tokenizer, Preset.max_length, options.seed)
-    say_pairs(dataset.pairs)
+    say_pairs(dataset)
     for paragraph in show_examples(dataset, tokenizer, options.show):
         print(f"\n{paragraph}")
     print()

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from minibert.finetuning.examples import Example
-from minibert.text.corpus import split_sentences
-from minibert.text.packed import held_out_documents
+from minibert.text.packed import PackedCorpus
+from minibert.text.sentences import split_sentences
 from minibert.text.stdlib_docs import module_docstrings, prose_paragraphs, python_documentation
+from minibert.text.tokenizer import BertTokenizer
 
 PACKAGES = 10
 SHORTEST = 4  # words
@@ -18,7 +19,7 @@ SHORTEST = 4  # words
 # are rare. In the test, two large modules would else decide the score.
 TRAIN_SHARE, EVAL_SHARE, TEST_SHARE = 100, 30, 40
 
-# Pretraining holds out every twentieth document of the Python that runs it; minibert-tiny has met this one.
+# Pretraining holds out documents of the Python that runs it; minibert-tiny has met this one, and read none of those.
 TINY_READ = (3, 11)
 
 Modules = Sequence[tuple[Path, list[str]]]
@@ -67,10 +68,12 @@ def largest_packages(modules: Modules) -> list[str]:
 def pretraining_sentences(modules: Modules) -> set[str]:
     """All sentences of Python's documentation that pretraining reads, here or when minibert-tiny was made."""
     documents = list(python_documentation(modules))
-    held_out = held_out_documents(len(documents))
+    sentences = [sentence for document in documents for sentence in document]
     if sys.version_info[:2] != TINY_READ:
-        held_out[:] = False  # here others are held out than were from minibert-tiny
-    return {s for document, is_held_out in zip(documents, held_out, strict=True) if not is_held_out for s in document}
+        return set(sentences)  # here others are held out than were from minibert-tiny
+    corpus = PackedCorpus.from_documents(documents, BertTokenizer.from_pretrained("minibert-tiny"))
+    assert corpus.n_sentences == len(sentences)  # each has a token, so that they can be told by their numbers
+    return {sentence for first, end in corpus.split()[0].documents for sentence in sentences[first:end]}
 
 
 def sentences_of(docstring: str) -> set[str]:

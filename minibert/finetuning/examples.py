@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minibert.text.corpus import numbered_lines, parse_record
+from minibert.text.lines import numbered_lines, parse_record
 
 # The names that data sets give to a text and, where there is one, to the other text of the pair.
 TEXT_NAMES = {

@@ -12,7 +12,7 @@ from minibert.finetuning.metrics import accuracy, chunk_f1, library
 from minibert.finetuning.task import Split, Task, encode_in_parts, first_few, rows_of
 from minibert.labels import IGNORE_INDEX
 from minibert.model.tasks import BertForTokenClassification
-from minibert.text.corpus import numbered_lines
+from minibert.text.lines import numbered_lines
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from minibert.inference.pseudo_likelihood import pseudo_log_likelihoods
 from minibert.model.tasks import BertForMaskedLM, BertForPreTraining
-from minibert.text.corpus import CorpusError, find_files, numbered_lines, parse_record
+from minibert.text.corpus import find_files
+from minibert.text.lines import CorpusError, numbered_lines, parse_record
 from minibert.text.tokenizer import BertTokenizer
 
 SUFFIXES = (".jsonl", ".jsonl.gz")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minibert.inference.base import InputError, Pipeline
-from minibert.text.corpus import decoded_lines, numbered_lines, parse_record
+from minibert.text.lines import decoded_lines, numbered_lines, parse_record, refuse_structured
 
 CHUNK = 512  # records that are sorted by length together; more would gain little
 
@@ -42,7 +42,8 @@ def read_records(path: str, is_json: bool) -> Iterator[list[Record]]:
     From standard input, as many as have come: nobody waits for the input of others.
 
     is_json: a JSON object in every line; else a line is a text.
-    Raises `CorpusError` for a line that is no such thing, after the records before it, or a file that cannot be read.
+    Raises `CorpusError` for a line that is no such thing, after the records before it, for a file that cannot be read,
+    or for one that is not of the kind that `is_json` says.
     """
     name = "standard input" if path == STANDARD_INPUT else path
     for lines in _standard_input(name) if path == STANDARD_INPUT else [numbered_lines(Path(path))]:
@@ -51,19 +52,25 @@ def read_records(path: str, is_json: bool) -> Iterator[list[Record]]:
 
 def _standard_input(name: str) -> Iterator[Iterator[tuple[int, str]]]:
     """Numbered lines: those that have come, as soon as there is one."""
-    number, rest = 1, b""
+    number, begun = 1, []  # the parts of a line that has not ended
     while part := sys.stdin.buffer.read1(READ_BYTES):
-        *lines, rest = (rest + part).split(b"\n")
-        yield decoded_lines(name, lines, number)
-        number += len(lines)
-    if rest:
-        yield decoded_lines(name, [rest], number)
+        *lines, rest = part.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*begun, lines[0]])
+            begun.clear()
+            yield decoded_lines(name, enumerate(lines, start=number))
+            number += len(lines)
+        begun.append(rest)
+    if rest := b"".join(begun):
+        yield decoded_lines(name, [(number, rest)])
 
 
 def _record(name: str, number: int, line: str, is_json: bool) -> Record:
     place = f"{name}, line {number}"
     if not line:
         return Record(place, {} if is_json else {"text": ""}, is_blank=True)
+    if number == 1 and not is_json:
+        refuse_structured(name, number, line, "Pass --jsonl if each line is a JSON object, or make it such a file.")
     return Record(place, parse_record(name, number, line) if is_json else {"text": line})
 
 

@@ -13,6 +13,7 @@ from minibert.inference.pseudo_likelihood import pseudo_perplexity
 from minibert.labels import IGNORE_INDEX
 from minibert.model.tasks import BertForPreTraining
 from minibert.model.weights import quiet_loading
+from minibert.pretraining.preparation import say_pairs
 from minibert.pretraining.presets import Preset
 from minibert.report import say
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
@@ -87,6 +88,7 @@ def score_text(
     """Print how well the model fills masks and tells sentences apart, and the pseudo-perplexity."""
     max_length = min(Preset.max_length, model.config.max_position_embeddings)
     dataset = PretrainingDataset(corpus, tokenizer, max_length, seed)
+    say_pairs(dataset)
     metrics = evaluate_pretraining(model, dataset, PretrainingCollator(tokenizer.pad_token_id))
     pairs = f"{len(dataset):,} pairs of up to {max_length} tokens"
     say("MLM", f"loss {metrics['mlm_loss']:.3f}, accuracy {metrics['mlm_accuracy']:.1%}: 15% of {pairs} masked")

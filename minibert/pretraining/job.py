@@ -18,7 +18,14 @@ from minibert.model.precision import has_fast_bf16
 from minibert.model.tasks import BertForPreTraining
 from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.pretraining.initialization import initialise_from_corpus
-from minibert.pretraining.preparation import load_tokenizer, prepare, say_pairs, say_vocabulary
+from minibert.pretraining.preparation import (
+    load_tokenizer,
+    prepare,
+    say_held_out,
+    say_pairs,
+    say_tokens,
+    say_vocabulary,
+)
 from minibert.pretraining.presets import PRESETS, Preset
 from minibert.report import counted, say
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
@@ -32,7 +39,7 @@ from minibert.training.plots import plot_losses
 from minibert.training.run_folder import keep_settings, only_run_in, refuse_used
 from minibert.training.trainer import Trainer
 
-# At most about as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
+# At most as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
 HELD_OUT_TOKENS = 200_000
 
 # A trained model forgets what it knows at the rate at which a fresh one learns; google-research/bert's README advises
@@ -105,6 +112,7 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
             corpus, tokenizer = PackedCorpus.open(options.data, given), given
             say("corpus", f"{options.data}: {_counts(corpus)}")
         say_vocabulary(tokenizer, vocabulary)
+        say_tokens(corpus, tokenizer)
         yield corpus, tokenizer
 
 
@@ -123,7 +131,8 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
         whole_word_masking=options.whole_word_masking,
     )
     held_out_set = PretrainingDataset(held_out, tokenizer, max_length, options.seed)
-    say_pairs(dataset.pairs)
+    say_held_out(corpus, held_out)
+    say_pairs(dataset)
     if options.model is None and not options.resume:  # the checkpoint would take the place of what was counted
         initialise_from_corpus(model, train)
 

@@ -13,9 +13,12 @@ from minibert.report import counted, say
 from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES
 from minibert.text.dataset import PretrainingDataset
 from minibert.text.packed import PackedCorpus, check_replaceable
-from minibert.text.pairs import balance_warning, random_share
+from minibert.text.pairs import balance_warning, random_share, seen_share
 from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
+
+MOST_UNKNOWN = 0.05  # of the tokens; above, the vocabulary is that of another language, or has lost its accents
+MANY_EPOCHS = 20  # what is not seen in so many will hardly ever be
 
 
 def prepare(
@@ -56,10 +59,36 @@ def say_vocabulary(tokenizer: BertTokenizer, source: str | None) -> None:
     say("vocabulary", f"{len(tokenizer):,} word pieces" + (f" of {source}" if source else ", trained on the corpus"))
 
 
-def say_pairs(pairs: np.ndarray) -> None:
-    """Print how many sentence pairs there are and the share of both labels, with a warning if one is rare."""
-    say("pairs", f"{len(pairs):,} an epoch, {1 - random_share(pairs):.0%} next and the rest random")
-    if warning := balance_warning(pairs):
+def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer) -> None:
+    """Print how many tokens the text is, and how many of them the vocabulary does not know, with a warning if many."""
+    unknown = unknown_share(corpus, tokenizer.unk_token_id)
+    per_sentence = corpus.n_tokens / corpus.n_sentences
+    say("tokens", f"{corpus.n_tokens:,}, {per_sentence:.1f} a sentence; {unknown:.2%} are {tokenizer.unk_token}")
+    if unknown > MOST_UNKNOWN:
+        advice = "take a vocabulary that was made for its language and script, or train one on it"
+        say("warning", f"{unknown:.0%} of the text is unknown to the vocabulary, so nothing is learnt of it: {advice}")
+
+
+def unknown_share(corpus: PackedCorpus, unk_token_id: int) -> float:
+    """The share of the tokens that stand for what the vocabulary cannot spell."""
+    spans = corpus.sentence_starts[corpus.documents]
+    bar = tqdm(spans, desc="looking for unknown words", unit=" documents", delay=2, leave=False)
+    return sum(np.count_nonzero(corpus.ids[start:end] == unk_token_id) for start, end in bar) / corpus.n_tokens
+
+
+def say_held_out(corpus: PackedCorpus, held_out: PackedCorpus) -> None:
+    """Print how much of the corpus is kept away from training."""
+    share = held_out.n_tokens / corpus.n_tokens
+    documents = counted(held_out.n_documents, "document")
+    say("held out", f"{held_out.n_tokens:,} of the tokens, {share:.1%}, of {documents}")
+
+
+def say_pairs(dataset: PretrainingDataset) -> None:
+    """Print how many sentence pairs there are, the share of both labels, and how much of the text they show."""
+    say("pairs", f"{len(dataset.pairs):,} an epoch, {1 - random_share(dataset.pairs):.0%} next and the rest random")
+    once, often = (seen_share(dataset.corpus, dataset.max_length, dataset.seed, epochs) for epochs in (1, MANY_EPOCHS))
+    say("seen", f"{once:.1%} of the tokens in an epoch, {often:.1%} in {MANY_EPOCHS}: pairs that are too long are cut")
+    if warning := balance_warning(dataset.pairs, dataset.corpus):
         say("warning", warning)
 
 

@@ -5,13 +5,15 @@ that order, so where a document ends and where a sentence ends both matter. Ever
 corpus of many gigabytes costs no more memory than its longest document.
 """
 
-import codecs
-import gzip
-import json
-import re
-import zlib
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+
+from tqdm import tqdm
+
+from minibert.text.lines import CorpusError, is_jsonl, numbered_lines, parse_record, refuse_structured
+from minibert.text.sentences import split_sentences
 
 CORPUS_SUFFIXES = (".txt", ".text", ".jsonl", ".txt.gz", ".text.gz", ".jsonl.gz")
 
@@ -19,14 +21,13 @@ CORPUS_SUFFIXES = (".txt", ".text", ".jsonl", ".txt.gz", ".text.gz", ".jsonl.gz"
 # long enough for several training pairs, short enough that "another document" still means another topic.
 PSEUDO_DOCUMENT_SENTENCES = 40
 
-# Bounds the memory for a file whose documents are whole libraries; cutting one there costs nothing.
+# Bound the memory for a file whose documents are whole libraries, or whose only line is; cutting there costs nothing.
 LONGEST_DOCUMENT_SENTENCES = 10_000
+LONGEST_LINE = 1_000_000  # bytes
+
+_NOT_TEXT = "Make it a .jsonl file, with the text of one document in the field 'text' of each line."
 
 HUB_PREFIX = "hf://datasets/"
-
-
-class CorpusError(ValueError):
-    """A corpus that cannot be used as it is: the message names file and line, and says what to do."""
 
 
 class PseudoDocument(list):
@@ -84,9 +85,8 @@ def _download(address: str) -> Path:
 
 
 def _read_file(file: Path) -> Iterator[list[str]]:
-    is_jsonl = file.name.lower().removesuffix(".gz").endswith(".jsonl")
     found_any = False
-    for document in _read_jsonl(file) if is_jsonl else _read_text(file):
+    for document in _read_jsonl(file) if is_jsonl(file) else _read_text(file):
         found_any = True
         yield document
     if not found_any:
@@ -97,8 +97,8 @@ def _read_text(file: Path) -> Iterator[list[str]]:
     has_separators = _has_separators(file)
     longest = LONGEST_DOCUMENT_SENTENCES if has_separators else PSEUDO_DOCUMENT_SENTENCES
     document: list[str] = []
-    for _, line in numbered_lines(file):
-        if not line.strip() and document:
+    for line in _lines(file):
+        if not line and document:
             yield document
             document = []
         for sentence in split_sentences(line):
@@ -110,15 +110,28 @@ def _read_text(file: Path) -> Iterator[list[str]]:
         yield document
 
 
+def _lines(file: Path) -> Iterator[str]:
+    """The lines of a text file without the white space around them; one that is very long comes in parts."""
+    for number, parts in groupby(numbered_lines(file, LONGEST_LINE), key=itemgetter(0)):
+        is_blank = True
+        for _, part in parts:
+            if number == 1 and is_blank:
+                refuse_structured(file, number, part, _NOT_TEXT)
+            if text := part.strip():
+                is_blank = False
+                yield text
+        if is_blank:
+            yield ""
+
+
 def _has_separators(file: Path) -> bool:
     """Whether a blank line stands between two lines of text (blank lines at the ends separate nothing)."""
     seen_text = seen_blank_after_text = False
-    for _, line in numbered_lines(file):
-        is_text = bool(line.strip())
-        if is_text and seen_blank_after_text:
+    for line in tqdm(_lines(file), desc="looking for blank lines", unit=" lines", delay=2, leave=False):
+        if line and seen_blank_after_text:
             return True
-        seen_text = seen_text or is_text
-        seen_blank_after_text = seen_text and not is_text
+        seen_text = seen_text or bool(line)
+        seen_blank_after_text = seen_text and not line
     return False
 
 
@@ -127,8 +140,8 @@ def _read_jsonl(file: Path) -> Iterator[list[str]]:
         if not line.strip():
             continue
         document = [s for paragraph in _text_field(file, number, line).splitlines() for s in split_sentences(paragraph)]
-        if document:
-            yield document
+        for start in range(0, len(document), LONGEST_DOCUMENT_SENTENCES):
+            yield document[start : start + LONGEST_DOCUMENT_SENTENCES]
 
 
 def _text_field(file: Path, number: int, line: str) -> str:
@@ -141,103 +154,3 @@ def _text_field(file: Path, number: int, line: str) -> str:
             "Rename the field that holds the text to 'text'."
         )
     return text
-
-
-def parse_record(file: Path | str, number: int, line: str) -> dict:
-    """The JSON object in a line of a `.jsonl` file; `CorpusError` if it holds something else."""
-    try:
-        record = json.loads(line.rstrip("\r\n"))
-    except ValueError as error:
-        # The library counts lines of its own; in this one there is nothing to count.
-        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
-        raise CorpusError(f"{file}, line {number}: not JSON ({reason}). Each line must be one JSON object.") from error
-    if not isinstance(record, dict):
-        raise CorpusError(f"{file}, line {number}: expected a JSON object, found {type(record).__name__}.")
-    return record
-
-
-def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers from 1, and the lines of a text file, which may be gzipped; `CorpusError` if it cannot be read."""
-    opener = gzip.open if file.name.lower().endswith(".gz") else open
-    place = f"{file}"
-    try:
-        with opener(file, "rb") as stream:
-            for number, line in decoded_lines(file, stream):
-                place = f"{file}, after line {number}"
-                yield number, line
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise CorpusError(f"{place}: broken gzip data ({error}). Compress or copy the file again.") from error
-    except OSError as error:
-        raise CorpusError(f"{place}: cannot be read ({error.strerror or error}).") from error
-
-
-def decoded_lines(file: Path | str, lines: Iterable[bytes], first: int = 1) -> Iterator[tuple[int, str]]:
-    """Line numbers, from `first`, and the text of each line; `CorpusError` if it is not UTF-8.
-
-    Each line is decoded on its own so that an error can name it.
-    """
-    for number, line in enumerate(lines, start=first):
-        try:
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            is_utf16 = number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-            raise CorpusError(
-                f"{file}, line {number}: not UTF-8 (byte 0x{error.object[error.start]:02x} at column "
-                f"{error.start + 1}). Save it as UTF-8 first, for example: "
-                f"iconv -f {'utf-16' if is_utf16 else 'latin1'} -t utf-8 OLD > NEW"
-            ) from error
-
-
-# --- sentences ------------------------------------------------------------------------------------------
-
-# A stop, what may close after it, and white space; CJK text puts no space after its stops.
-_STOP = re.compile(r"""(?P<stop>[.!?…؟।]+)["'”’»)\]]*\s+ | [。！？]+[」』”’）]*\s*""", re.VERBOSE)
-
-_OPENERS = "\"'“‘«([¿¡ "
-
-# Words whose full stop belongs to them and after which a capital is common: initials ("J. Smith", but not
-# "I"), dotted letters ("U.S.", "e.g."), titles, names of months.
-_ABBREVIATION = re.compile(
-    r"""[a-hj-z] | (?:\w\.)+\w | mr | mrs | ms | dr | prof | st | gen | sen | rep | gov | capt | col | lt
-    | sgt | adm | maj | rev | hon | pres | messrs | mme | mlle | jr | sr | vs | cf | viz | al | eds? | dept
-    | univ | mt | ft | jan | feb | mar | apr | aug | sept? | oct | nov | dec""",
-    re.VERBOSE | re.IGNORECASE,
-)
-# Words that are abbreviations only before a number ("No. 5", but "He said no. Then ...").
-_BEFORE_NUMBER = re.compile(r"nos?|vols?|pp?|figs?|ch|chap|sec|art|eq", re.IGNORECASE)
-
-
-def split_sentences(paragraph: str) -> list[str]:
-    """Split a paragraph into its sentences, without the white space around them.
-
-    The rule: a sentence ends at `.`, `!`, `?` or an ellipsis (with closing quotes or brackets) before white
-    space, unless what follows begins in lower case, or the full stop belongs to an abbreviation, an initial,
-    or the number of a list item. In a paragraph without any capital letter, lower case may begin a sentence.
-    The CJK stops always end one. It is wrong now and then ("at 5 p.m. He left" stays whole): the recipe only
-    needs sentences, not perfect ones.
-    """
-    lowercase_begins = paragraph.islower()
-    sentences, start = [], 0
-    for match in _STOP.finditer(paragraph):
-        following = paragraph[match.end() : match.end() + 8].lstrip(_OPENERS)[:1]
-        if match["stop"] and following.islower() and not lowercase_begins:
-            continue
-        before = paragraph[max(start, match.start() - 40) : match.start()]  # enough for the last word
-        if match["stop"] == "." and _belongs_to_word(before, following):
-            continue
-        sentences.append(paragraph[start : match.end()].strip())
-        start = match.end()
-    sentences.append(paragraph[start:].strip())
-    return [sentence for sentence in sentences if sentence]
-
-
-def _belongs_to_word(before: str, following: str) -> bool:
-    """Whether the full stop after `before` is part of its last word rather than the end of a sentence."""
-    words = before.rsplit(maxsplit=1)
-    if not words or before[-1].isspace():  # tokenized text ("the end . The next"): the stop stands alone
-        return False
-    word = words[-1].lstrip(_OPENERS)
-    is_list_number = len(words) == 1 and word.isdigit()
-    if is_list_number or _ABBREVIATION.fullmatch(word):
-        return True
-    return following.isdigit() and _BEFORE_NUMBER.fullmatch(word) is not None

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from minibert.labels import IGNORE_INDEX
 from minibert.text.masking import example_keys, mask_tokens
 from minibert.text.packed import PackedCorpus
-from minibert.text.pairs import draw_pairs
+from minibert.text.pairs import cut_long_sentences, draw_pairs
 from minibert.text.tokenizer import BertTokenizer
 
 Example = dict[str, np.ndarray | int]
@@ -21,7 +21,7 @@ class PretrainingDataset(Dataset):
     An example holds `input_ids`, `token_type_ids` and `labels`, each (length,) int64, and
     `next_sentence_label`. It is a function of seed, epoch and index alone: the order of reading, the batch it
     is in, workers, processes or a resume change nothing. `set_epoch` draws new pairs and new masks, so the
-    number of examples changes a little.
+    number of examples changes a little. Long sentences are cut, see `cut_long_sentences`.
 
     `masking_rate`, `max_predictions` and `whole_word_masking` are those of `mask_tokens`, `short_probability`
     that of `draw_pairs`.
@@ -43,7 +43,7 @@ class PretrainingDataset(Dataset):
             raise ValueError(f"masking_rate: expected a share above 0 and at most 1, found {masking_rate}")
         if max_predictions is not None and max_predictions < 1:
             raise ValueError(f"max_predictions: expected at least 1, or None for no limit, found {max_predictions}")
-        self.corpus = corpus
+        self.corpus = cut_long_sentences(corpus, max_length)
         self.max_length = max_length
         self.seed = seed
         self.masking_rate = masking_rate

@@ -12,6 +12,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,8 @@ import numpy as np
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from minibert.text.corpus import CorpusError
+from minibert.text.holdout import hold_out
+from minibert.text.lines import CorpusError
 from minibert.text.tokenizer import BertTokenizer
 
 FORMAT_VERSION = 1
@@ -115,29 +117,14 @@ class PackedCorpus:
         return len(self.documents)
 
     def split(self, every: int = 20) -> tuple[Self, Self]:
-        """Documents to train on, and every `every`-th (at least one) held out; both share the arrays.
+        """Documents to train on, and what is held out of the corpus: at most one token in `every`; see `hold_out`.
 
-        Whole documents are held out, because sentences of one document tell much about each other. Only a
-        corpus of a single document is cut inside it, near its end. Raises `CorpusError` for a corpus of one
-        sentence.
+        Both share the arrays. Raises `CorpusError` for a corpus of one sentence.
         """
         if self.n_sentences < 2:
             raise CorpusError("the corpus is a single sentence: nothing can be held out of it. Add more text.")
-        if self.n_documents == 1:
-            first, last = self.documents[0]
-            cut = min(last - 1, last - (last - first) // every)
-            return self._of([[first, cut]]), self._of([[cut, last]])
-        held_out = held_out_documents(self.n_documents, every)
-        return self._of(self.documents[~held_out]), self._of(self.documents[held_out])
-
-    def _of(self, documents: np.ndarray | list) -> Self:
-        return type(self)(self.ids, self.sentence_starts, np.asarray(documents, dtype=np.int64))
-
-
-def held_out_documents(n_documents: int, every: int = 20) -> np.ndarray:
-    """For each document of a corpus whether `PackedCorpus.split` holds it out: every `every`-th, at least one."""
-    every = min(every, n_documents)
-    return np.arange(n_documents) % every == every - 1
+        train, held_out = hold_out(self.sentence_starts, self.documents, every)
+        return tuple(type(self)(self.ids, self.sentence_starts, documents) for documents in (train, held_out))
 
 
 def vocabulary_hash(tokenizer: BertTokenizer) -> str:
@@ -171,17 +158,14 @@ def _write(documents: Iterable[list[str]], tokenizer: BertTokenizer, folder: Pat
         (folder / "document_starts.bin").open("wb") as document_file,
         tqdm(desc="tokenizing", unit=" tokens", unit_scale=True, delay=2, disable=not show_progress) as progress,
     ):
-        for tokenized in _tokenize(documents, _plain(tokenizer)):
-            lengths = [len(sentence) for document in tokenized for sentence in document]
-            sentence_starts = n_tokens + np.cumsum([0, *lengths])
-            document_starts = n_sentences + np.cumsum([0, *(len(document) for document in tokenized)])
-            flat = [token for document in tokenized for sentence in document for token in sentence]
-            np.array(flat, dtype=dtype).tofile(ids_file)
-            sentence_starts[:-1].astype(START_DTYPE).tofile(sentence_file)
-            document_starts[:-1].astype(START_DTYPE).tofile(document_file)
-            n_tokens, n_sentences = int(sentence_starts[-1]), int(document_starts[-1])
-            n_documents += len(tokenized)
-            progress.update(len(flat))
+        for sentences, begins in _tokenize(documents, _plain(tokenizer)):
+            starts = n_tokens + np.cumsum([0, *map(len, sentences)])
+            np.array(list(chain.from_iterable(sentences)), dtype=dtype).tofile(ids_file)
+            starts[:-1].astype(START_DTYPE).tofile(sentence_file)
+            (n_sentences + np.flatnonzero(begins)).astype(START_DTYPE).tofile(document_file)
+            progress.update(int(starts[-1]) - n_tokens)
+            n_tokens, n_sentences = int(starts[-1]), n_sentences + len(sentences)
+            n_documents += sum(begins)
         np.array([n_tokens], dtype=START_DTYPE).tofile(sentence_file)
         np.array([n_sentences], dtype=START_DTYPE).tofile(document_file)
     if not n_tokens:
@@ -207,24 +191,31 @@ def _plain(tokenizer: BertTokenizer) -> Tokenizer:
     return plain
 
 
-def _tokenize(documents: Iterable[list[str]], tokenizer: Tokenizer) -> Iterator[list[list[list[int]]]]:
-    """Batches of documents, each a list of sentences of token ids; sentences without a token are left out."""
+def _tokenize(documents: Iterable[list[str]], tokenizer: Tokenizer) -> Iterator[tuple[list[list[int]], list[bool]]]:
+    """Batches of sentences of token ids, and whether each is the first of its document; without empty ones."""
+    previous = -1
     for batch in _batches(documents):
-        sentences = [sentence for document in batch for sentence in document]
-        encodings = iter(tokenizer.encode_batch_fast(sentences, add_special_tokens=False))
-        tokenized = [[ids for _ in document if (ids := next(encodings).ids)] for document in batch]
-        yield [document for document in tokenized if document]
+        encodings = tokenizer.encode_batch_fast([sentence for _, sentence in batch], add_special_tokens=False)
+        sentences, begins = [], []
+        for (document, _), encoding in zip(batch, encodings, strict=True):
+            if encoding.ids:
+                sentences.append(encoding.ids)
+                begins.append(document != previous)
+                previous = document
+        yield sentences, begins
 
 
-def _batches(documents: Iterable[list[str]]) -> Iterator[list[list[str]]]:
-    batch: list[list[str]] = []
+def _batches(documents: Iterable[list[str]]) -> Iterator[list[tuple[int, str]]]:
+    """Sentences, each with the number of its document, which may be longer than a batch."""
+    batch: list[tuple[int, str]] = []
     n_characters = 0
-    for document in documents:
-        batch.append(document)
-        n_characters += sum(map(len, document))
-        if n_characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, n_characters = [], 0
+    for number, document in enumerate(documents):
+        for sentence in document:
+            batch.append((number, sentence))
+            n_characters += len(sentence)
+            if n_characters >= BATCH_CHARACTERS:
+                yield batch
+                batch, n_characters = [], 0
     yield batch
 
 

@@ -9,11 +9,32 @@ from array import array
 from bisect import bisect_left
 
 import numpy as np
+from tqdm import tqdm
 
 from minibert.labels import IS_NEXT, IS_RANDOM
 from minibert.text.packed import PackedCorpus
 
 N_SPECIAL = 3  # [CLS] A [SEP] B [SEP]
+
+# So many tokens, from all over a corpus, tell well enough how much of it is seen.
+MOST_WATCHED_TOKENS = 500_000
+
+
+def cut_long_sentences(corpus: PackedCorpus, max_length: int) -> PackedCorpus:
+    """The same tokens, but a sentence that is longer than half a window is cut into pieces that are no longer.
+
+    Two longer ones do not fit into a window, and cutting at both ends, again and again, leaves the same middles: of
+    lines of 100 tokens, a quarter would never be seen, of text without any stops nearly all. Only the last two pieces
+    of a sentence, which share what is left, are shorter than half a window.
+    """
+    half = max(1, (max_length - N_SPECIAL + 1) // 2)
+    n_pieces = -(-np.diff(corpus.sentence_starts) // half)
+    first_piece = np.concatenate([[0], np.cumsum(n_pieces)])  # of each sentence
+    place = np.arange(first_piece[-1]) - np.repeat(first_piece[:-1], n_pieces)  # of each piece, in its sentence
+    starts = np.append(np.repeat(corpus.sentence_starts[:-1], n_pieces) + half * place, corpus.sentence_starts[-1])
+    last = first_piece[1:][n_pieces > 1] - 1
+    starts[last] = (starts[last - 1] + starts[last + 1]) // 2
+    return PackedCorpus(corpus.ids, starts, first_piece[corpus.documents])
 
 
 def draw_pairs(
@@ -36,7 +57,7 @@ def draw_pairs(
     order = list(range(corpus.n_documents))
     rng.shuffle(order)
     pairs = array("q")
-    for document in order:
+    for document in tqdm(order, desc="drawing pairs", unit=" documents", delay=2, leave=False):
         is_short = rng.random() < short_probability
         target = rng.randint(2, max_tokens) if is_short else max_tokens
         _walk_document(corpus, document, target, max_tokens, rng, pairs)
@@ -106,13 +127,40 @@ def random_share(pairs: np.ndarray) -> float:
     return float((pairs[:, 4] == IS_RANDOM).mean())
 
 
-def balance_warning(pairs: np.ndarray) -> str | None:
-    """What to tell the user when the two labels are out of balance (outside 40-60 %), else None."""
+def seen_share(corpus: PackedCorpus, max_length: int, seed: int, epochs: int) -> float:
+    """The share of the tokens that stand in a pair of the first `epochs` epochs: what is cut off a pair is not seen.
+
+    Of a large corpus, that of some of its documents.
+    """
+    step = -(-corpus.n_tokens // MOST_WATCHED_TOKENS)
+    part = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[::step])
+    pairs = np.concatenate([draw_pairs(part, max_length, seed, epoch) for epoch in range(epochs)])
+    return covered_tokens(pairs[:, :4].reshape(-1, 2)) / part.n_tokens
+
+
+def covered_tokens(spans: np.ndarray) -> int:
+    """How many different tokens lie in `spans`, (n, 2) of begin and end, which may overlap."""
+    begins, ends = spans[spans[:, 0].argsort()].T
+    reached = np.maximum.accumulate(ends)  # by a span and all before it
+    new = reached[1:] - np.maximum(begins[1:], reached[:-1])
+    return int(ends[0] - begins[0] + new.clip(min=0).sum())
+
+
+def balance_warning(pairs: np.ndarray, corpus: PackedCorpus) -> str | None:
+    """What to tell the user when the two labels of an epoch are out of balance (outside 40-60 %), and why it is so."""
     share = random_share(pairs)
     if 0.4 <= share <= 0.6:
         return None
+    # The end of a document has no next sentence: of short documents, that is most of what there is.
+    if share > 0.6 and len(pairs) < 5 * corpus.n_documents:
+        per_document = corpus.n_sentences / corpus.n_documents
+        why = (
+            f"the documents are short, {per_document:.1f} sentences on average, and nothing follows the last one. Do "
+            "blank lines separate documents, rather than sentences or paragraphs?"
+        )
+    else:
+        why = f"there are only {len(pairs):,} of them, and chance decides. Add text."
     return (
-        f"{share:.0%} of the sentence pairs are random, not consecutive: next-sentence prediction learns "
-        "little from that. Most documents, or stretches of max_length tokens, hold a single sentence: check "
-        "that blank lines separate documents rather than sentences, or use a larger max_length."
+        f"{share:.0%} of the sentence pairs are random, {1 - share:.0%} consecutive: next-sentence prediction learns "
+        f"little from that. It is so because {why}"
     )

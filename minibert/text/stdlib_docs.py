@@ -13,7 +13,9 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from minibert.text.corpus import split_sentences
+from tqdm import tqdm
+
+from minibert.text.sentences import split_sentences
 
 # Tests, other people's packages, and generated tables.
 _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "test", "tests", "idle_test", "encodings", "turtledemo"}
@@ -50,7 +52,7 @@ def _topics() -> Iterator[str]:
 def module_docstrings() -> Iterator[tuple[Path, list[str]]]:
     """Each module of the standard library, as a path in it, with its docstrings; what is no valid Python is skipped."""
     stdlib = Path(sysconfig.get_path("stdlib"))
-    for file in sorted(stdlib.rglob("*.py")):
+    for file in tqdm(sorted(stdlib.rglob("*.py")), desc="reading docstrings", unit=" files", delay=2, leave=False):
         path = file.relative_to(stdlib)
         if _SKIPPED_FOLDERS.isdisjoint(path.parts):
             try:

@@ -1,0 +1,133 @@
+"""Lines of text files: decoded, numbered, and refused by name where they are not what they should be."""
+
+import codecs
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+# The marks at the beginning of files in other encodings; that of UTF-16 is also the beginning of UTF-32's.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+# What is in such files is not lines of text, though it may look like it.
+_STRUCTURED = (".json", ".csv", ".tsv")
+
+
+class CorpusError(ValueError):
+    """Text that cannot be used as it is: the message names file and line, and says what to do."""
+
+
+def numbered_lines(file: Path, longest: int = -1) -> Iterator[tuple[int, str]]:
+    """Line numbers from 1, and the lines of a text file, which may be gzipped; `CorpusError` if it cannot be read.
+
+    longest: a line of more bytes comes in several parts, all with its number, so that memory stays bounded; -1: every
+        line comes whole
+    """
+    opener = gzip.open if file.name.lower().endswith(".gz") else open
+    place = f"{file}"
+    try:
+        with opener(file, "rb") as stream:
+            for number, line in decoded_lines(file, _parts(stream, longest)):
+                place = f"{file}, after line {number}"
+                yield number, line
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CorpusError(f"{place}: broken gzip data ({error}). Compress or copy the file again.") from error
+    except OSError as error:
+        raise CorpusError(f"{place}: cannot be read ({error.strerror or error}).") from error
+
+
+def _parts(stream: BinaryIO, longest: int) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines; one of more than `longest` bytes in parts that end at a blank, or where a character does."""
+    number, rest = 1, b""
+    while read := stream.readline(longest):
+        part = rest + read
+        is_whole = read.endswith(b"\n") or len(read) != longest
+        end = len(part) if is_whole else part.rfind(b" ") + 1 or _last_character(part)
+        yield number, part[:end]
+        rest = part[end:]
+        number += is_whole
+    if rest:
+        yield number, rest
+
+
+def _last_character(part: bytes) -> int:
+    """Where the last character of `part` begins, which may be cut; after all of it, if that is no UTF-8 anyway."""
+    begins = (i for i in range(len(part) - 1, max(0, len(part) - 4), -1) if part[i] & 0xC0 != 0x80)
+    return next(begins, len(part))
+
+
+def decoded_lines(file: Path | str, lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str]]:
+    """The numbered lines as text; `CorpusError` if one is not UTF-8, or the first one shows that they are no lines.
+
+    Each line is decoded on its own so that an error can name it.
+    """
+    for number, line in lines:
+        is_first = number == 1
+        try:
+            text = line.decode("utf-8-sig" if is_first else "utf-8")
+        except UnicodeDecodeError as error:
+            # Without the mark that UTF-8 may begin with, the library counts from behind it.
+            before = error.object[max(0, error.start - 20) : error.start].decode("utf-8", "ignore")
+            where = f"byte 0x{error.object[error.start]:02x} {f'after {before!r}' if before else 'at its beginning'}"
+            raise CorpusError(f"{file}, line {number}: not UTF-8 ({where}). {_advice(line)}") from error
+        if is_first and "\0" in text:
+            raise CorpusError(f"{file}, line {number}: not UTF-8 (zero bytes). {_advice(line)}")
+        if is_first and "\r" in text.strip() and not text.endswith("\n"):
+            advice = r"Convert it first: tr '\r' '\n' < OLD > NEW"
+            raise CorpusError(f"{file}, line {number}: lines end in CR alone, as on old Macs. {advice}")
+        yield number, text
+
+
+def _advice(line: bytes) -> str:
+    """How to make UTF-8 of a file with such a line, without losing a character."""
+    for mark, name in _MARKS.items():
+        if line.startswith(mark):
+            return f"It is {name}; convert it first: iconv -f {name} -t UTF-8 OLD > NEW"
+    if b"\0" in line:
+        return "If it is text at all, it is UTF-16 without a mark: iconv -f UTF-16LE -t UTF-8 OLD > NEW"
+    # Not Latin-1: there, the bytes of Windows' quotation marks and dashes are control characters, and would be lost.
+    return (
+        "Convert it first. Western text from Windows: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW; other text: with the "
+        "name of its own encoding there, such as GB18030, SHIFT_JIS or KOI8-R."
+    )
+
+
+# --- JSON in lines --------------------------------------------------------------------------------------
+
+
+def is_jsonl(path: str | Path) -> bool:
+    """Whether the file's name says that every line of it is a JSON object."""
+    return str(path).lower().removesuffix(".gz").endswith(".jsonl")
+
+
+def parse_record(file: Path | str, number: int, line: str) -> dict:
+    """The JSON object in a line of a `.jsonl` file; `CorpusError` if it holds something else."""
+    try:
+        record = json.loads(line.rstrip("\r\n"))
+    except (ValueError, RecursionError) as error:
+        # The library counts lines of its own; in this one there is nothing to count.
+        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        raise CorpusError(f"{file}, line {number}: not JSON ({reason}). Each line must be one JSON object.") from error
+    if not isinstance(record, dict):
+        raise CorpusError(f"{file}, line {number}: expected a JSON object, found {type(record).__name__}.")
+    return record
+
+
+def refuse_structured(file: Path | str, number: int, line: str, advice: str) -> None:
+    """Raise `CorpusError` if this is not a line of plain text: by the name of the file, or because it is JSON."""
+    suffix = Path(str(file).lower().removesuffix(".gz")).suffix
+    if suffix in _STRUCTURED:
+        raise CorpusError(f"{file}: expected lines of text, found a {suffix} file. {advice}")
+    try:
+        is_json = line.lstrip().startswith("{") and isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        is_json = False
+    if is_json:
+        raise CorpusError(f"{file}, line {number}: expected text, found a JSON object. {advice}")
