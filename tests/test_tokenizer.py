@@ -162,6 +162,8 @@ def test_decode_a_batch(both):
 def test_decode_refuses_what_is_no_id(both, ids):
     with pytest.raises(ValueError, match="token_ids: expected ids from 0, found .*"):
         both[0].decode(ids)
+    for one in (2, np.int64(2), torch.tensor(2)):
+        assert both[0].convert_ids_to_tokens(one) == both[0].decode(one) != ""
     assert both[0].convert_ids_to_tokens([-100, 2]) == [None, both[0].convert_ids_to_tokens(2)]
 
 

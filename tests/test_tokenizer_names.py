@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import torch
+import transformers
 from reference_tokenizer import EXTRA, HOSTILE, PAIRS, TEXTS, reference_tokenizer, vocab_path
 from tokenizers import Tokenizer
 
@@ -125,6 +127,23 @@ def test_a_tokenizer_object_is_not_changed(both):
     tokenizer.add_tokens(["newcomer"])
     assert backend.to_str() == before
     assert len(tokenizer("the the the the")["input_ids"]) == 6
+
+
+COLLATORS = {
+    "padding": lambda tokenizer: transformers.DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8),
+    "tokens": lambda tokenizer: transformers.DataCollatorForTokenClassification(tokenizer),
+    "masks": lambda tokenizer: transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.5, seed=1),
+}
+
+
+@pytest.mark.parametrize("make", COLLATORS.values(), ids=COLLATORS)
+def test_the_collators_of_the_reference_take_ours(both, make):
+    rows = [dict(both[0](text)) for text in HOSTILE]
+    if make is COLLATORS["tokens"]:
+        rows = [row | {"labels": row["input_ids"]} for row in rows]
+    batches = [make(tokenizer)([dict(row) for row in rows]) for tokenizer in both]
+    assert batches[0].keys() == batches[1].keys() >= {"input_ids", "attention_mask"}
+    assert all(torch.equal(batches[0][key], batches[1][key]) for key in batches[1])
 
 
 # --- what is refused

@@ -11,7 +11,7 @@ from minibert.checkpoint.files import CheckpointError, write_text
 from minibert.checkpoint.opened import VOCABULARY_FILES, Checkpoint, open_from
 from minibert.text.batch_encoding import BatchEncoding, pad_columns
 from minibert.text.tokenizer_config import CONFIG_FILES, Token, as_tokens, config_of, read_settings, with_arguments
-from minibert.text.tokenizer_inputs import as_batch, as_columns, as_ids, find_half_character
+from minibert.text.tokenizer_inputs import as_batch, as_columns, as_ids, as_list, find_half_character
 from minibert.text.tokenizer_layout import NO_LIMIT, Backends, Layout
 from minibert.text.tokenizer_names import FamiliarNames, given_vocabulary, refuse
 from minibert.text.tokenizer_special import SpecialTokens
@@ -247,6 +247,7 @@ class BertTokenizer(SpecialTokens, FamiliarNames):
 
     def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
         """The token of an id, or the list of them for many; None for an id outside the vocabulary."""
+        ids = as_list(ids)
         if isinstance(ids, int):
             return self._backends.original.id_to_token(ids) if ids >= 0 else None
         skipped = set(self.all_special_ids) if skip_special_tokens else set()

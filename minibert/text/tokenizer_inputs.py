@@ -79,8 +79,8 @@ def _strings(item: Any) -> Iterator[str]:
 
 def as_ids(token_ids: Any) -> list:
     """A list of ids, or a list of such lists, from one id, a list, an array or a tensor, or a list of those."""
-    token_ids = _as_list(token_ids)
-    return list(map(_as_list, token_ids)) if isinstance(token_ids, Iterable) else [token_ids]
+    token_ids = as_list(token_ids)
+    return list(map(as_list, token_ids)) if isinstance(token_ids, Iterable) else [token_ids]
 
 
 def as_columns(inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple[dict[str, list], bool, str | None]:
@@ -106,7 +106,7 @@ def as_columns(inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple
     kind = "pt" if isinstance(first, torch.Tensor) else "np" if isinstance(first, np.ndarray | np.generic) else None
     ids = as_ids(inputs["input_ids"])
     is_batch = isinstance(ids[0], list | tuple)
-    columns = {key: as_ids(value) if is_batch else [_as_list(value)] for key, value in inputs.items()}
+    columns = {key: as_ids(value) if is_batch else [as_list(value)] for key, value in inputs.items()}
     columns["input_ids"] = ids if is_batch else [ids]
     for key, rows in columns.items():
         if len(rows) != len(columns["input_ids"]):
@@ -114,5 +114,6 @@ def as_columns(inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple
     return columns, is_batch, kind
 
 
-def _as_list(row: Any) -> Any:
+def as_list(row: Any) -> Any:
+    """An array or a tensor as a list, or as a number; anything else as it is."""
     return row.tolist() if hasattr(row, "tolist") else row
