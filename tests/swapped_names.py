@@ -15,7 +15,8 @@ import minibert
 from minibert.model.pretrained import BertPreTrainedModel
 
 # Where a suite may import from: the package, and the modules that define BERT.
-PLACES = ("", ".models.bert", *(f".models.bert.{m}_bert" for m in ("configuration", "modeling", "tokenization")))
+PARTS = ("configuration", "modeling", "tokenization")
+PLACES = ("", ".models.bert", *(f".models.{m}.{part}_{m}" for m in ("bert", "auto") for part in PARTS))
 
 
 def tied_names(model: BertPreTrainedModel) -> dict[str, str]:

@@ -154,3 +154,25 @@ def test_where_and_what_the_parameters_are():
         model = BertForMaskedLM(tiny_config())
     assert (model.device, model.dtype) == (torch.device("meta"), torch.float32)
     assert model.bert.to(torch.bfloat16).dtype == model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_resized_embeddings_are_not_drawn_again(tied):
+    model = BertForMaskedLM(tiny_config(tie_word_embeddings=tied))
+    model.resize_token_embeddings(120)
+    kept = [model.get_input_embeddings().weight, model.mlm_head.decoder.weight, model.mlm_head.bias]
+    before = [x.clone() for x in kept]
+    model.post_init()
+    assert all(torch.equal(x, y) for x, y in zip(kept, before, strict=True))
+    assert model.vocab_size == 120
+
+
+def test_new_rows_are_the_mean_of_the_old():
+    model = BertForMaskedLM(tiny_config(tie_word_embeddings=False))
+    model.mlm_head.bias.data.normal_()
+    words, bias = model.get_input_embeddings().weight.clone(), model.mlm_head.bias.clone()
+    model.resize_token_embeddings(101, pad_to_multiple_of=8)
+    assert model.config.vocab_size == 104
+    assert_near(model.get_input_embeddings().weight[97:], words.mean(0).expand(7, -1), 1e-6)
+    assert_near(model.mlm_head.bias[97:], bias.mean().expand(7), 1e-6)
+    assert model.resize_token_embeddings() is model.get_input_embeddings() and model.config.vocab_size == 104

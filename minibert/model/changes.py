@@ -42,6 +42,11 @@ class ModelChanges(nn.Module):
         """How attention is computed, "eager" or "sdpa"."""
         self.config.attn_implementation = attn_implementation
 
+    @property
+    def vocab_size(self) -> int:
+        """V, of the config."""
+        return self.config.vocab_size
+
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
         """How many parameters the model has; a shared one counts once."""
         left_out = {id(p) for p in self.get_input_embeddings().parameters()} if exclude_embeddings else set()
@@ -56,7 +61,7 @@ class ModelChanges(nn.Module):
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         """Put other word embeddings in their place; a tied decoder follows."""
-        self.base_model.embeddings.word = value
+        self.base_model.embeddings.word = keep_weights(value)
         self.tie_weights()  # type: ignore[operator]
 
     def get_output_embeddings(self) -> nn.Linear | None:
@@ -99,6 +104,8 @@ class ModelChanges(nn.Module):
             head.bias = self._resized(head.bias, size, mean_resizing)
             head.decoder.out_features = size
         self.config.vocab_size = size
+        for module in (words, head, getattr(head, "decoder", words)):
+            keep_weights(module)
         self.tie_weights()  # type: ignore[operator]
         return self.get_input_embeddings()
 
@@ -181,6 +188,13 @@ class ModelChanges(nn.Module):
     def is_gradient_checkpointing(self) -> bool:
         """Whether activations are computed again in the backward pass."""
         return self.base_model.encoder.gradient_checkpointing
+
+
+def keep_weights(module: Any) -> Any:
+    """Mark a module (not what is inside it) as one whose weights mean something: `post_init` draws no others."""
+    if module is not None:
+        vars(module)["_keeps_weights"] = True
+    return module
 
 
 def _require_grad(module: nn.Module, args: Any, output: Tensor) -> None:

@@ -57,7 +57,7 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
         self.tie_weights()
         self.connect()
         for module in self.modules():
-            if "_was_loaded" not in vars(module):
+            if "_keeps_weights" not in vars(module):
                 self._init_weights(module)
 
     init_weights = post_init  # the older name

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from minibert.checkpoint.files import CheckpointError
 from minibert.checkpoint.key_map import from_reference, to_reference
 from minibert.checkpoint.soundness import check_layers, check_shapes, check_weights, not_finite
+from minibert.model.changes import keep_weights
 from minibert.model.config import BertConfig
 from minibert.model.skeleton import skeleton
 
@@ -114,7 +115,7 @@ def _assign(model: Any, loaded: dict[str, Tensor], dtype: torch.dtype) -> None:
     for module, attributes in lacking.items():
         draw(model, module, attributes)
     for module in model.modules():
-        vars(module)["_was_loaded"] = True
+        keep_weights(module)
 
 
 def owner_of(model: nn.Module, parameter: Tensor) -> nn.Module:
