@@ -255,3 +255,9 @@ def test_workers_of_a_data_loader():
     for batch, same in zip(batches, expected, strict=True):
         assert all(torch.equal(batch[key], same[key]) for key in same)
         assert batch.word_ids(0) == same.word_ids(0)
+
+
+@pytest.mark.parametrize("name", ["padding_side", "truncation_side"])
+def test_a_side_is_left_or_right(name):
+    with pytest.raises(ValueError, match=f"{name} must be 'left' or 'right', got 'middle'"):
+        BertTokenizer(vocab_path("uncased"), **{name: "middle"})

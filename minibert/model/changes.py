@@ -89,6 +89,8 @@ class ModelChanges(nn.Module):
 
         Raises `ValueError` for a size that the config cannot have.
         """
+        if pad_to_multiple_of is not None and not isinstance(pad_to_multiple_of, int):
+            raise ValueError(f"pad_to_multiple_of must be a whole number, got {pad_to_multiple_of!r}")
         size = self.config.vocab_size if new_num_tokens is None else new_num_tokens
         size += -size % (pad_to_multiple_of or 1)
         if size == self.config.vocab_size:

@@ -10,6 +10,7 @@ from tokenizers import AddedToken, Encoding, Tokenizer
 from minibert.checkpoint.files import CheckpointError, write_text
 from minibert.checkpoint.opened import VOCABULARY_FILES, Checkpoint, open_from
 from minibert.text.batch_encoding import BatchEncoding, pad_columns
+from minibert.text.tokenizer_checks import checked
 from minibert.text.tokenizer_config import CONFIG_FILES, Token, as_tokens, config_of, read_settings, with_arguments
 from minibert.text.tokenizer_inputs import as_batch, as_columns, as_ids, as_list, find_half_character
 from minibert.text.tokenizer_layout import NO_LIMIT, Backends, Layout
@@ -63,8 +64,8 @@ class BertTokenizer(SpecialTokens, FamiliarNames):
         self._set_tokens(added_tokens_decoder or {}, special, extra, source)
         self.add_tokens(added_tokens)
         self.model_max_length = NO_LIMIT if model_max_length is None else model_max_length
-        self.padding_side = padding_side
-        self.truncation_side = truncation_side
+        self.padding_side = checked("padding_side", padding_side)
+        self.truncation_side = checked("truncation_side", truncation_side)
         self.model_input_names = list(model_input_names)
         self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
         self.name_or_path = name_or_path

@@ -1,7 +1,7 @@
 """What the settings of a tokenizer must be: the JSON files that hold them may say anything."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minibert.text.tokenizer_layout import NO_LIMIT
 from minibert.text.wordpiece import SPECIAL_TOKENS
@@ -68,3 +68,10 @@ EXPECTED = {
     "model_input_names": Expected("a list of names", _are_names),
     "added_tokens_decoder": Expected("a table from ids to tokens", _are_added),
 }
+
+
+def checked(name: str, value: Any) -> Any:
+    """`value`, an argument of the tokenizer. Raises `ValueError` if it is none of what `EXPECTED` says."""
+    if not EXPECTED[name].holds(value):
+        raise ValueError(f"{name} must be {EXPECTED[name].words}, got {value!r}")
+    return value
