@@ -48,7 +48,7 @@ class DataCollatorWithPadding:
         }
         if "labels" in columns and "labels" in padding:
             batch["label_count"] = int((batch["labels"] != IGNORE_INDEX).sum())
-        elif lengths and ANSWER_POSITIONS <= columns.keys():
+        elif lengths and columns.keys() >= ANSWER_POSITIONS:
             batch["label_count"] = sum(_count_on_tokens(batch, name) for name in ANSWER_POSITIONS)
         return batch
 
