@@ -2,6 +2,8 @@
 
 import os
 
+MOST_UNKNOWN = 0.05  # of the tokens; above, the vocabulary is that of another language, or has lost its accents
+
 
 def say(topic: str, text: str) -> None:
     """Print one line of a report; of the processes that `torchrun` starts, the first one prints it."""
@@ -12,3 +14,11 @@ def say(topic: str, text: str) -> None:
 def counted(count: int, noun: str) -> str:
     """The count with its noun, in the plural where it is one."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def say_unknown(tokens: str, share: float, unk_token: str) -> None:
+    """Print the `tokens` of a text, and the share of them that the vocabulary does not know, with a warning if many."""
+    say("tokens", f"{tokens}; {share:.2%} are {unk_token}")
+    if share > MOST_UNKNOWN:
+        advice = "take a vocabulary that was made for its language and script, or train one on it"
+        say("warning", f"{share:.0%} of the text is unknown to the vocabulary, so nothing is learnt of it: {advice}")

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from minibert.finetuning.classification import class_task, classification_task, label_names, majority, score_one
+from minibert.finetuning.classification import (
+    class_task,
+    classification_task,
+    hints,
+    label_names,
+    majority,
+    score_one,
+)
 from minibert.finetuning.examples import Columns, Example
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
@@ -21,6 +28,51 @@ def examples(*labels, pair=None):
 def test_numbers_follow_the_names_in_order():
     assert label_names(examples("NUM", "ABBR", "HUM", "ABBR")) == ["ABBR", "HUM", "NUM"]
     assert label_names(examples("10", "9", "-1")) == ["-1", "9", "10"]
+
+
+@pytest.mark.parametrize("word", ["NaN", "nan", "inf", "-Infinity"])
+def test_what_is_no_number_is_a_word(word):
+    for labels in (("10", word, "9"), ("9", "10", word), (word, "9", "10")):
+        assert label_names(examples(*labels)) == sorted(["10", "9", word])
+
+
+def test_a_number_in_two_forms():
+    with pytest.raises(ValueError, match=r"data\.tsv, line 2, .*: the classes '1' and '1\.0' are one number"):
+        label_names(examples("2", "1.0", "1"))
+
+
+MISSING = "if it means that there is no label: remove its lines"
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (["yes", "no"], []),
+        (["yes", "NaN"], [f"a class is called NaN; {MISSING}"]),
+        ([str(i) for i in range(12)], ["all 12 classes are numbers; if they are scores: --task regression"]),
+        ([str(i) for i in range(10)], []),
+        (
+            [*map(str, range(12)), "nan"],
+            ["a class is called nan; if it means that there is no label: remove its lines"],
+        ),
+        ([["1"], ["nan"]], []),
+    ],
+)
+def test_hints(tokenizer, labels, found):
+    assert hints(class_task({"train": examples(*labels)}, tokenizer, 16)) == found
+
+
+def test_what_is_cut_is_told(tokenizer):
+    """As long as it may be is not longer."""
+    train = [Example("a list " * n, None, f"{n % 2}", "here") for n in (1, 4, 5, 6, 9)]
+    split = class_task({"train": train}, tokenizer, 12).splits["train"]
+    assert [len(item["input_ids"]) for item in split.items] == [4, 10, 12, 12, 12]
+    assert split.lost == ("2 of 5 texts are longer than 12 tokens, and cut",)
+    pairs = [Example("a", "a list " * n, f"{n % 2}", "here") for n in (3, 4, 5)]
+    assert class_task({"train": pairs}, tokenizer, 12).splits["train"].lost == (
+        "1 of 3 texts are longer than 12 tokens, and cut",
+    )
+    assert class_task({"train": pairs}, tokenizer, 99).splits["train"].lost == ()
 
 
 def test_the_task(tokenizer, tmp_path):

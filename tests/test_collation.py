@@ -52,13 +52,35 @@ def test_a_label_for_every_token(form):
     assert batch["label_count"] == 5
 
 
-def test_a_tagger_learns_the_same_from_micro_batches(tmp_path):
+def test_answers_are_counted_where_there_is_a_token():
+    positions = {"start_positions": [0, 2, 1, -1], "end_positions": [1, 9, 1, 0]}
+    masks = [[1, 1], [1, 1, 1, 1], [1], [1, 1, 1]]
+    batch = DataCollatorWithPadding()(texts([2, 4, 1, 3], **positions))
+    assert batch["label_count"] == 2 + 1 + 0 + 2  # 9 and 1 are beyond the ends of their texts
+    masks[1] = [1, 1, 0, 1]
+    assert DataCollatorWithPadding()(texts([2, 4, 1, 3], **positions, attention_mask=masks))["label_count"] == 4
+
+
+CLASSES = [[1, 0, 2, 1, 0], [IGNORE_INDEX] * 3 + [2, 1], [0] + [IGNORE_INDEX] * 4, [2, 1, IGNORE_INDEX, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("class_name", "head", "columns"),
+    [
+        ("BertForTokenClassification", "classifier.weight", {"labels": CLASSES}),
+        (
+            "BertForQuestionAnswering",
+            "qa_outputs.weight",
+            {"start_positions": [1, 7, 9, 2], "end_positions": [3, 9, 9, 9]},
+        ),
+    ],
+)
+def test_micro_batches_teach_the_same(tmp_path, class_name, head, columns):
     """Their losses are means over different numbers of labels; together they are the mean over all."""
-    labels = [[1, 0, 2, 1, 0], [IGNORE_INDEX] * 3 + [2, 1], [0] + [IGNORE_INDEX] * 4, [2, 1, IGNORE_INDEX, 0, 1]]
     weights = []
     for size, accumulation in ((4, 1), (1, 4), (2, 2)):
         torch.manual_seed(1)
-        model = our_model("BertForTokenClassification", num_labels=3)
+        model = our_model(class_name, num_labels=3)
         args = TrainingArguments(
             tmp_path,
             max_steps=5,
@@ -68,8 +90,8 @@ def test_a_tagger_learns_the_same_from_micro_batches(tmp_path):
             save_strategy="no",
             disable_tqdm=True,
         )
-        Trainer(model, args, train_dataset=texts([5] * 4, labels=labels)).train()
-        weights.append(model.classifier.weight.detach())
+        Trainer(model, args, train_dataset=texts([5] * 4, **columns)).train()
+        weights.append(model.get_parameter(head).detach())
     assert (weights[0] - weights[1]).abs().max() < 1e-5 and (weights[0] - weights[2]).abs().max() < 1e-5
 
 

@@ -49,6 +49,47 @@ def test_plain_text_without_labels(tmp_path):
         read(file)
 
 
+def test_long_fields(tmp_path):
+    """Longer than the 131,072 characters that the library allows by itself."""
+    article = "a word " * 30_000
+    for name, separator in (("a.tsv", "\t"), ("a.csv", ",")):
+        file = write(tmp_path / name, f"text{separator}label\n{article}{separator}x\n")
+        assert read(file) == [(article.strip(), None, "x")]
+
+
+def test_blanks_around_names_and_fields(tmp_path):
+    file = write(tmp_path / "a.csv", ' label , "text",\tother\nx, "One, two", y\n z , three,4\n')
+    assert read(file) == [("One, two", None, "x"), ("three", None, "z")]
+    file = write(tmp_path / "a.tsv", " label \ttext\t text_pair\nx\tone\ttwo\n")
+    assert read(file) == [("one", "two", "x")]
+
+
+def test_a_pair_that_the_first_line_lacks(tmp_path):
+    """What a line of JSON lacks is missed there, and not in all that follow."""
+    rows = [{"text": "a", "label": 1}, {"text": "b", "text_pair": "c", "label": 2}]
+    file = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 1: expected a text in the column text_pair, found None"):
+        read(file)
+    file = write(tmp_path / "b.jsonl", "\n".join(json.dumps(row) for row in (rows[1], {**rows[0], "text_pair": "d"})))
+    assert read(file) == [("b", "c", "2"), ("a", "d", "1")]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.json"])
+def test_json_is_not_taken_for_text(tmp_path, name):
+    file = write(tmp_path / name, '{"text": "One."}\n{"text": "Two."}\n')
+    with pytest.raises(
+        ValueError, match=r"expected (lines of )?text, found a (JSON object|\.json file)\. Make it a \.jsonl"
+    ):
+        read(file, labelled=False)
+
+
+def test_nan_is_a_word_in_a_table_and_nothing_in_json(tmp_path):
+    assert read(write(tmp_path / "a.tsv", "text\tlabel\na\tNaN\nb\t1\n")) == [("a", None, "NaN"), ("b", None, "1")]
+    file = write(tmp_path / "a.jsonl", '{"text": "a", "label": 1.0}\n{"text": "b", "label": NaN}\n')
+    with pytest.raises(ValueError, match=r"line 2: expected a label in the column label, found nan"):
+        read(file)
+
+
 # --- columns
 
 
@@ -96,6 +137,8 @@ def test_separated_labels(tmp_path):
     [
         ("a.tsv", "", "no examples in this file"),
         ("a.tsv", "text\tlabel\n", "no examples in this file"),
+        ("a.csv", "text,label, text \na,b,c\n", "line 1: two columns are called text; rename one of them"),
+        ("a.tsv", "text\tlabel\tlabel\na\tb\tc\n", "line 1: two columns are called label; rename one of them"),
         ("a.tsv", "text\tlabel\na\tb\nc\n", "line 3: expected 2 fields as in the header (text, label), found 1"),
         ("a.tsv", "text\tlabel\na\tb\tc\n", "line 2: expected 2 fields as in the header (text, label), found 3"),
         ("a.tsv", "text\tlabel\na\tb\n \tc\n", "line 3: the text in the column text is empty"),

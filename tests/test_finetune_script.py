@@ -36,9 +36,9 @@ def test_classification(capsys, tmp_path):
     files = classification_files(tmp_path)
     arguments = [argument for split, path in files.items() for argument in (f"--{split}", path)]
     ending = finetune(capsys, tmp_path, *arguments, "--epochs", 2)
-    assert topics(ending) == ["task", "examples", "model", "training", "epochs", "eval", "test", "written"]
+    assert topics(ending) == ["task", "examples", "tokens", "model", "training", "epochs", "eval", "test", "written"]
     assert "which of 2 classes a text is: good, poor; 54% are poor" in ending.out
-    assert "48 train, 16 eval, 16 test" in ending.out
+    assert "48 train, 16 eval, 16 test" in ending.out and "to train on; 0.00% are [UNK]\n" in ending.out
     assert re.search(r"epochs +accuracy \d+\.\d%, \d+\.\d%\n", ending.out)
     assert re.search(r"eval +loss \d\.\d{3}, accuracy \d+\.\d%\n", ending.out)
     run = tmp_path / "run"
@@ -56,7 +56,7 @@ def test_seeds_are_averaged(capsys, tmp_path):
     files = classification_files(tmp_path)
     arguments = ("--train", files["train"], "--eval", files["eval"], "--seeds", 2, "--epochs", 1)
     ending = finetune(capsys, tmp_path, *arguments)
-    assert topics(ending)[4:] == ["seed 42", "seed 43", "mean", "written"]
+    assert topics(ending)[5:] == ["seed 42", "seed 43", "mean", "written"]
     values = [float(x) for x in re.findall(r"seed \d+ +eval accuracy (\d+\.\d)%", ending.out)]
     (mean, deviation) = map(float, re.search(r"mean +eval accuracy (\S+)% ± (\S+)%", ending.out).groups())
     assert mean == pytest.approx(sum(values) / 2, abs=0.11)
@@ -82,14 +82,29 @@ def test_tagging(capsys, tmp_path):
     assert config.id2label == {0: "B-NP", 1: "B-VP", 2: "I-NP", 3: "O"}
 
 
-def test_questions(capsys, tmp_path):
-    qas = [{name: SQUAD[name] for name in ("question", "answers")} | {"id": f"q{i}"} for i in range(8)]
+@pytest.mark.parametrize("blank", ["", " "])
+def test_questions(capsys, tmp_path, blank):
+    """Also those whose answers begin with a blank."""
+    answer = SQUAD["answers"][0]
+    answer = {"text": blank + answer["text"], "answer_start": answer["answer_start"] - len(blank)}
+    qas = [{"id": f"q{i}", "question": SQUAD["question"], "answers": [answer]} for i in range(8)]
     content = {"data": [{"paragraphs": [{"context": SQUAD["context"], "qas": qas}]}]}
     (tmp_path / "a.json").write_text(json.dumps(content))
     arguments = ("--task", "qa", "--train", tmp_path / "a.json", "--eval", tmp_path / "a.json", "--epochs", 8)
     ending = finetune(capsys, tmp_path, *arguments, "--lr", 0.01)
     assert topics(ending)[:2] == ["task", "windows"]
     assert re.search(r"eval +loss \S+, exact match 100\.0%, f1 100\.0%\n", ending.out), ending
+
+
+def test_what_is_not_seen_is_told(capsys, tmp_path):
+    rows = [("good", "A list. " * 40), *sentences(7, 0), ("poor", "ネコ ✿ " * 9)]
+    file = write_table(tmp_path / "a.tsv", rows)
+    ending = finetune(capsys, tmp_path, "--train", file, "--eval", file, "--epochs", 1, "--max-length", 32)
+    assert re.findall(r"lost +(.*)", ending.out) == [
+        f"{name}: 1 of 9 texts are longer than 32 tokens, and cut" for name in ("train", "eval")
+    ]
+    assert re.search(r"tokens +\d+ to train on; \d\d\.\d\d% are \[UNK\]\n", ending.out)
+    assert re.search(r"warning +\d+% of the text is unknown to the vocabulary", ending.out)
 
 
 def test_contrastive(capsys, tmp_path):
@@ -125,7 +140,18 @@ def test_what_pretraining_buys(capsys, tmp_path, monkeypatch):
     }
     monkeypatch.setattr(demonstration, "docstring_examples", lambda: examples)
     ending = finetune(capsys, tmp_path, "--epochs", 1)
-    fixed = ["task", "classes", "examples", "guessing", "model", "training", "pretrained", "random", "written"]
+    fixed = [
+        "task",
+        "classes",
+        "examples",
+        "tokens",
+        "guessing",
+        "model",
+        "training",
+        "pretrained",
+        "random",
+        "written",
+    ]
     assert topics(ending) == [*fixed, *["guess"] * 5]
     assert re.search(r"random +test accuracy \d+\.\d%, the same model from random weights\n", ending.out)
     assert re.search(r"guess +This is the .*  →  (good|poor) \d+% \((right|no, (good|poor))\)\n", ending.out)

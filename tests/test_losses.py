@@ -119,6 +119,22 @@ def test_an_answer_in_the_padding_does_not_count():
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("parts", [[6], [1, 5], [2, 2, 2], [1] * 6])
+def test_answers_beyond_the_sequence_do_not_count_however_the_batch_is_divided(parts):
+    """Seven of the starts and ends are there; parts that are given the mean of their counts agree with the whole."""
+    starts, ends = torch.tensor([0, 5, 99, 2, 1, 1]), torch.tensor([1, 7, 99, 5, 1, 3])
+    count = 7 / len(parts)
+    divided = zip(*(x.split(parts) for x in (STARTS, ENDS, starts, ends)), strict=True)
+    losses = [span_loss(*part, label_count=count) for part in divided]
+    terms = [-STARTS[i].log_softmax(0)[starts[i]] for i in (0, 3, 4, 5)]
+    terms += [-ENDS[i].log_softmax(0)[ends[i]] for i in (0, 4, 5)]
+    torch.testing.assert_close(sum(losses) / len(losses), sum(terms) / 7)
+
+
+def test_a_count_of_no_answers_is_no_loss():
+    assert span_loss(STARTS, ENDS, torch.full((6,), 5), torch.full((6,), 5), label_count=0) == 0
+
+
 def test_a_position_before_the_sequence_is_its_first():
     """As in the reference, for which [CLS] means that there is no answer."""
     torch.testing.assert_close(

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from minibert.finetuning.examples import Columns
-from minibert.finetuning.question_answering import Window, answer_positions, best_span, question_answering_task
+from minibert.finetuning.question_answering import (
+    NOWHERE,
+    Window,
+    answer_positions,
+    best_span,
+    question_answering_task,
+)
 from minibert.finetuning.squad import Question
 from minibert.text.tokenizer import BertTokenizer
+from minibert.training.collation import DataCollatorWithPadding
 from minibert.training.evaluation_loop import EvalPrediction
 
 FILLER = "The list of the items holds a reference to the object. "
@@ -88,16 +95,59 @@ def test_too_little_room(tmp_path, tokenizer):
 
 
 WINDOW = Window(0, [None, None, None, (0, 3), (4, 7), (8, 11), None])
+NEXT = Window(0, [None, None, None, (8, 11), (12, 15), None])
 
 
 @pytest.mark.parametrize(
     ("answer", "start", "positions"),
-    [("bc efg", 1, (3, 4)), ("ijk", 8, (5, 5)), ("ijk lmn", 8, (0, 0)), ("lmn", 12, (0, 0))],
+    [
+        ("bc efg", 1, [(3, 4), (0, 0)]),
+        ("ijk", 8, [(5, 5), (3, 3)]),
+        ("ijk lmn", 8, [(0, 0), (3, 4)]),
+        ("lmn", 12, [(0, 0), (4, 4)]),
+        (" efg ", 3, [(4, 4), (0, 0)]),
+        (" lmn", 11, [(0, 0), (4, 4)]),
+        ("efg ijk lmn", 4, [(NOWHERE, NOWHERE)] * 2),  # longer than what both windows share
+        (" ", 7, [(NOWHERE, NOWHERE)] * 2),
+    ],
 )
 def test_positions(answer, start, positions):
-    """The context of the window is "abc efg ijk" of "abc efg ijk lmn": whole answers only."""
-    found = answer_positions(WINDOW, Question("?", "abc efg ijk lmn", [answer], start, "here"))
-    assert (found["start_positions"], found["end_positions"]) == positions
+    """The context is "abc efg ijk lmn", and no window holds all of it: whole answers only."""
+    assert answer_positions([WINDOW, NEXT], Question("?", "abc efg ijk lmn", [answer], start, "here")) == positions
+
+
+@pytest.mark.parametrize("edge", [" ", "\n\t", "\u00a0", "\u200b", "\x00", " \u2028 "])
+def test_what_is_no_token_at_the_edges_of_an_answer(tmp_path, tokenizer, edge):
+    file = squad_file(tmp_path / "a.json", [f"{FILLER}Here is {edge}the key{edge} and nothing else."])
+    content = json.loads((tmp_path / "a.json").read_text())
+    content["data"][0]["paragraphs"][0]["qas"][0]["answers"][0] = {
+        "text": f"{edge}the key{edge}",
+        "answer_start": len(FILLER) + len("Here is "),
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    split = question_answering_task({"train": file}, Columns(), tokenizer, 128).splits["train"]
+    (item,) = split.items
+    answer = item["input_ids"][item["start_positions"] : item["end_positions"] + 1]
+    assert tokenizer.decode(answer) == "the key" and not split.lost
+
+
+def test_what_is_lost_is_told(tmp_path, tokenizer):
+    contexts = [FILLER + "It is the key.", f"Here is the key {FILLER * 20}", "\u200b\u200b the key"]
+    file = squad_file(tmp_path / "a.json", contexts)
+    content = json.loads((tmp_path / "a.json").read_text())
+    entries = [paragraph["qas"][0] for paragraph in content["data"][0]["paragraphs"]]
+    entries[0]["question"] = FILLER * 20
+    entries[1]["answers"] = [{"text": contexts[1][8:-9], "answer_start": 8}]
+    entries[2]["answers"] = [{"text": "\u200b\u200b", "answer_start": 0}]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    split = question_answering_task({"train": file}, Columns(), tokenizer, 128).splits["train"]
+    assert split.lost == (
+        "1 of 3 questions are longer than 64 tokens, and cut",
+        "2 of 3 answers are in no window as a whole, and not learnt",
+    )
+    batch = DataCollatorWithPadding(tokenizer)(split.items)
+    assert batch["label_count"] == 2  # the loss ignores all windows but the first
+    assert all(item["start_positions"] == NOWHERE for item in split.items[1:])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """SQuAD's form and scores."""
 
+import gzip
 import json
 
 import pytest
@@ -27,6 +28,9 @@ def test_questions(tmp_path):
     ("changes", "message"),
     [
         ({"answers": [{"text": "in Rome", "answer_start": 23}]}, "question q1: expected the answer 'in Rome' at"),
+        ({"answers": [{"text": "in Rome", "answer_start": 23}]}, "found 'in Pari'; the context does not hold it"),
+        ({"answers": [{"text": "in Paris", "answer_start": 22}]}, "found ' in Pari'; the context has it at 23"),
+        ({"answers": [{"text": "in Paris", "answer_start": -9}]}, "found ''; the context has it at 23"),
         ({"answers": [{"text": "Paris.", "answer_start": -6}]}, "question q1: expected the answer 'Paris.' at"),
         ({"answers": [{"text": "", "answer_start": 0}]}, "question q1: expected the answer '' at"),
         ({"answers": []}, "question q1: has no answer"),
@@ -48,6 +52,8 @@ def test_questions_that_cannot_be(tmp_path, changes, message):
         ("{}", "expected list 'data', found None"),
         ('{"data": []}', "no question in this file"),
         ("{", "expected a JSON file"),
+        ("[" * 100_000, "expected a JSON file"),
+        ('{"context": "a"}\n{"context": "b"}', "expected a JSON file of SQuAD's form.*line 2"),
     ],
 )
 def test_files_that_cannot_be(tmp_path, content, message):
@@ -55,6 +61,22 @@ def test_files_that_cannot_be(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as error:
         read_squad(tmp_path / "a.json")
     assert str(tmp_path / "a.json") in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_a_mark_and_compression_make_no_difference(tmp_path, name):
+    content = b"\xef\xbb\xbf" + squad(tmp_path / "plain.json").read_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    assert [q.answers for q in read_squad(tmp_path / name)] == [["in Paris"]]
+
+
+def test_another_encoding_is_named(tmp_path):
+    content = (
+        squad(tmp_path / "a.json", question="Où?").read_text(encoding="utf-8").encode().replace(b"\\u00f9", b"\xf9")
+    )
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.json, line 1: not UTF-8 \(byte 0xf9 .*WINDOWS-1252"):
+        read_squad(tmp_path / "a.json")
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minibert.finetuning.examples import Columns
-from minibert.finetuning.tagging import first_token_labels, read_conll, tagging_task
+from minibert.finetuning.tagging import first_token_labels, tagging_task
 from minibert.labels import IGNORE_INDEX
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
@@ -43,18 +43,6 @@ def perfect(split, n_labels):
     return EvalPrediction(np.eye(n_labels)[np.where(labels == IGNORE_INDEX, 0, labels)], labels)
 
 
-def test_columns(tmp_path):
-    first, second = read_conll(write(tmp_path / "a.txt", CONLL))
-    assert (first.words, first.tags, first.lines) == (
-        ["The", "interpreter", "reads"],
-        ["B-NP", "I-NP", "B-VP"],
-        [3, 4, 5],
-    )
-    assert second.words == ["It", "stops", "."]
-    first, _ = read_conll(write(tmp_path / "a.txt", CONLL), word_column=3, tag_column=2)
-    assert first.words == ["B-NP", "I-NP", "B-VP"] and first.tags == ["DT", "NN", "VBZ"]
-
-
 def test_labels_stand_on_first_tokens():
     labels, words = first_token_labels([None, 0, 0, 1, 3, 3, 3, None], [7, 8, 9, 6])
     none = IGNORE_INDEX
@@ -86,6 +74,7 @@ def test_words_that_were_cut_off_are_missed(tmp_path, tokenizer):
     scores = split.score(perfect(split, 4))
     assert scores["precision"] == 1.0 and scores["recall"] == 0.5  # two of four chunks
     assert scores["accuracy"] == pytest.approx(5 / 9)
+    assert split.lost == ("6 of 9 words are beyond 5 tokens, or have none, and count as tagged O",)
 
 
 def test_words_without_a_token_keep_their_place(tmp_path, tokenizer):
@@ -93,6 +82,42 @@ def test_words_without_a_token_keep_their_place(tmp_path, tokenizer):
     split = task(tmp_path, tokenizer, evaluation=text).splits["eval"]
     assert [label for label in split.items[0]["labels"] if label != IGNORE_INDEX] == [0, 2]
     assert split.score(perfect(split, 4))["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_comments_change_no_score(tmp_path, tokenizer):
+    """Also with four columns, as many as some comments have words."""
+    sentence = "The DT B-NP O\nlist NN I-NP B-X\n"
+    plain, commented = sentence + "\n" + sentence, f"# sent_id = 1\n{sentence}\n# sent_id = 2\n{sentence}"
+    made = [task(tmp_path, tokenizer, train=text, evaluation=text) for text in (plain, commented)]
+    assert made[0].splits["train"].items == made[1].splits["train"].items and made[1].metric == "f1"
+    assert made[0].description == made[1].description
+    assert made[0].description == "1 kinds of chunks: X; column 4 of 4 tags the words in column 1"
+    assert made[1].splits["eval"].lost == ("2 of 6 lines are comments or the like, and passed over",)
+
+
+@pytest.mark.parametrize("marks", ["B-I-L-U-", "B-I-E-S-", "B-M-E-S-", "B-M-E-W-"])
+def test_chunks_have_other_marks_too(tmp_path, tokenizer, marks):
+    begin, inside, end, single = (marks[i : i + 2] for i in range(0, 8, 2))
+    text = f"The {begin}X\nlist {inside}X\nholds {end}X\nitems {single}X\n. O\n"
+    made = task(tmp_path, tokenizer, train=text, evaluation=text)
+    split = made.splits["eval"]
+    assert made.metric == "f1" and "1 kinds of chunks: X;" in made.description
+    prediction = perfect(split, 5)
+    assert split.score(prediction)["f1"] == 1.0
+    names, labels = made.config["label2id"], prediction.label_ids
+    wrong = np.where(labels == names[f"{end}X"], names["O"], labels)  # of two chunks, one lacks its end
+    prediction = prediction._replace(predictions=np.eye(5)[np.where(wrong == IGNORE_INDEX, 0, wrong)])
+    assert split.score(prediction)["f1"] == 0.5
+
+
+def test_a_tag_among_chunks_that_is_none(tmp_path, tokenizer):
+    text = "The DT B-NP\nlist NN I-NP\n, , O\nand CC and\n"
+    with pytest.raises(
+        ValueError, match=r"train\.txt, line 4: expected O or a tag of a chunk .*found 'and'.*column 3 of"
+    ):
+        task(tmp_path, tokenizer, train=text)
+    made = task(tmp_path, tokenizer, train="The S-1\nlist N-2\n", evaluation="The S-1\n")  # no chunks, for want of O
+    assert made.metric == "accuracy"
 
 
 def test_tags_that_are_no_chunks(tmp_path, tokenizer):
@@ -104,7 +129,7 @@ def test_tags_that_are_no_chunks(tmp_path, tokenizer):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("The DT B-NP\nlist NN\n", "line 2: expected 3 columns as in the first line, found 2: list NN"),
+        ("The DT B-NP\nlist NN\n", "line 2: expected 3 columns as in line 1, found 2: list NN"),
         ("The\nlist\n", "line 1: expected at least 2 columns, found 1: The"),
         ("\n\n", "no sentence in this file"),
         ("The O\nlist O\n", "expected two tags or more, but all words have 'O'"),

@@ -15,7 +15,7 @@ def test_items_are_the_tokenizers_rows():
     examples = [
         Example(text, "It is." if i else "No.", label, "here") for i, (label, text) in enumerate(sentences(5, 0))
     ]
-    items = task.encode_examples(tokenizer(), examples, 10)
+    items, _ = task.encode_examples(tokenizer(), examples, 10)
     expected = tokenizer()([(e.text, e.pair) for e in examples], truncation=True, max_length=10)
     assert [item["input_ids"] for item in items] == expected["input_ids"]
     assert [item["token_type_ids"] for item in items] == expected["token_type_ids"]

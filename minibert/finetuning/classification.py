@@ -1,7 +1,9 @@
 """Classification: one class for a text or a pair of texts, or several at once."""
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
 
 MOST_NUMBERED_CLASSES = 10  # stars and digits are classes; more numbers than these are rather scores
+
+# What programs write where there is nothing.
+NO_LABEL = ("NaN", "nan", "None", "null", "NULL")
 
 
 def classification_task(
@@ -47,9 +52,9 @@ def class_task(
     splits = {}
     for split, part in examples.items():
         labels = encode(part, numbers)
-        items = encode_examples(tokenizer, part, max_length)
+        items, lost = encode_examples(tokenizer, part, max_length)
         items = [item | {"labels": label} for item, label in zip(items, labels, strict=True)]
-        splits[split] = Split(items, score_several if several else score_one)
+        splits[split] = Split(items, score_several if several else score_one, lost)
     return Task(
         description=_describe(examples["train"], names, several),
         unit="examples",
@@ -66,28 +71,43 @@ def class_task(
 
 
 def label_names(examples: Sequence[Example]) -> list[str]:
-    """All labels, sorted (by value if all are numbers). Raises `ValueError` if there are fewer than two."""
+    """All labels, sorted (by value if all are numbers).
+
+    Raises `ValueError` if there are fewer than two, or if two are one number in two forms, such as 1 and 1.0.
+    """
     lists = [e.label if isinstance(e.label, list) else [e.label] for e in examples]
     names = sorted({label for labels in lists for label in labels})
+    place = f"{examples[0].place}, and all that follow"
     if len(names) < 2:
         found = f"the only label is {names[0]!r}" if names else "there is none"
-        raise ValueError(f"{examples[0].place}, and all that follow: expected two classes or more, but {found}")
-    try:
-        return sorted(names, key=float)
-    except ValueError:
+        raise ValueError(f"{place}: expected two classes or more, but {found}")
+    if not _are_numbers(names):
         return names
+    by_value = sorted(names, key=float)
+    for name, other in pairwise(by_value):
+        if float(name) == float(other):
+            raise ValueError(f"{place}: the classes {name!r} and {other!r} are one number; write it in one form")
+    return by_value
 
 
-def numbers_hint(task: Task) -> str | None:
-    """What to say of a task whose classes look like scores; None: they don't."""
-    names = task.config.get("label2id", {})
-    if task.config.get("problem_type") != "single_label_classification" or len(names) <= MOST_NUMBERED_CLASSES:
-        return None
+def _are_numbers(names: Iterable[str]) -> bool:
+    """Whether all labels are numbers. Infinity and NaN, which cannot be sorted, are words."""
     try:
-        [float(name) for name in names]
+        return all(math.isfinite(float(name)) for name in names)
     except ValueError:
-        return None
-    return f"all {len(names)} classes are numbers; if they are scores: --task regression"
+        return False
+
+
+def hints(task: Task) -> list[str]:
+    """What to say of a task whose classes look like scores, or like labels that are missing."""
+    if task.config.get("problem_type") != "single_label_classification":
+        return []
+    names = task.config["label2id"]
+    missing = [name for name in NO_LABEL if name in names]
+    found = [f"a class is called {name}; if it means that there is no label: remove its lines" for name in missing]
+    if len(names) > MOST_NUMBERED_CLASSES and _are_numbers(names):
+        found.append(f"all {len(names)} classes are numbers; if they are scores: --task regression")
+    return found
 
 
 def majority(examples: Sequence[Example]) -> tuple[str, float]:

@@ -104,7 +104,8 @@ def contrastive_task(files: Mapping[str, str], columns: Columns, tokenizer: Bert
     texts = [e.text for e in read_examples(files["train"], only_text, labelled=False)]
     if len(texts) < 2:
         raise ValueError(f"{files['train']}: expected two sentences or more, to tell from each other")
-    splits = {"train": Split(encode_texts(tokenizer, texts, max_length), similarity_score)}
+    items, lost = encode_texts(tokenizer, texts, max_length)
+    splits = {"train": Split(items, similarity_score, lost)}
     for split, path in files.items():
         if split != "train":
             splits[split] = _scored_pairs(path, columns, tokenizer, max_length)
@@ -124,8 +125,8 @@ def _scored_pairs(path: str, columns: Columns, tokenizer: BertTokenizer, max_len
     pairs = read_examples(path, columns, paired=True)
     scores = [number_of(pair) for pair in pairs]
     texts = [pair.text for pair in pairs] + [pair.pair for pair in pairs]
-    items = encode_texts(tokenizer, texts, max_length)
-    return Split([item | {"labels": s} for item, s in zip(items, scores * 2, strict=True)], similarity_score)
+    items, lost = encode_texts(tokenizer, texts, max_length)
+    return Split([item | {"labels": s} for item, s in zip(items, scores * 2, strict=True)], similarity_score, lost)
 
 
 def similarity_score(prediction: EvalPrediction) -> dict[str, float]:

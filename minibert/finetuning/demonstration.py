@@ -6,7 +6,7 @@ from pathlib import Path
 from minibert.finetuning.classification import class_task, majority
 from minibert.finetuning.docstrings import docstring_examples
 from minibert.finetuning.examples import Example
-from minibert.finetuning.results import CURVES_FILE, RESULTS_FILE, summary, write_results
+from minibert.finetuning.results import CURVES_FILE, RESULTS_FILE, say_data, summary, write_results
 from minibert.finetuning.runs import Plan, train_seeds
 from minibert.inference.pipelines import pipeline
 from minibert.report import say
@@ -28,6 +28,7 @@ def demonstrate(tokenizer: BertTokenizer, max_length: int, plan: Plan, folder: P
     say("classes", ", ".join(task.config["label2id"]))
     say("examples", f"{sizes}; those of the test hold no sentence that pretraining has read")
     usual, share = majority(examples["test"])
+    say_data(task, tokenizer)
     say("guessing", f"test accuracy {share:.1%} at best, by always saying {usual}")
     pretrained = train_seeds(task, tokenizer, plan, folder)
     say("pretrained", summary(pretrained, "test", task.metric))

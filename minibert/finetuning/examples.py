@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minibert.text.lines import numbered_lines, parse_record
+from tqdm import tqdm
+
+from minibert.text.lines import numbered_lines, parse_record, refuse_structured
 
 # The names that data sets give to a text and, where there is one, to the other text of the pair.
 TEXT_NAMES = {
@@ -21,6 +23,10 @@ TEXT_NAMES = {
     "content": None,
 }
 LABEL_NAMES = ("label", "labels", "score", "similarity_score", "similarity", "class", "category", "target")
+
+# Of a table, in characters. The library's own limit of 131,072 is less than a long article has; this is all it can take
+# on every system, and what is longer, it names.
+LONGEST_FIELD = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -52,22 +58,18 @@ def read_examples(path: str | Path, columns: Columns, *, labelled: bool = True, 
         labelled: whether there must be a label.
         paired: whether there must be a pair.
 
-    Raises `ValueError` naming file and line: no such column (it says which there are), a line that does not fit the
-    header, an empty text, no label, bytes that are not UTF-8; or an empty file.
+    Raises `ValueError` naming file and line: no such column (it says which there are), two of one name, a line that
+    does not fit the header, an empty text, no label, bytes that are not UTF-8; or an empty file.
     """
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"{file}: no such file")
-    rows = _rows(file, labelled)
-    examples: list[Example] = []
-    chosen: Columns | None = None
-    for number, row in rows:
-        if chosen is None:
-            chosen = _choose(file, list(row), columns, labelled, paired)
-        examples.append(_example(f"{file}, line {number}", row, chosen))
-    if not examples:
+    rows = list(tqdm(_rows(file, labelled), desc="reading", unit=" lines", delay=2, leave=False))
+    if not rows:
         raise ValueError(f"{file}: no examples in this file; expected a header and then a line for each example")
-    return examples
+    names = list(dict.fromkeys(name for _, row in rows for name in row))  # in JSON, the first line may lack some
+    chosen = _choose(file, names, columns, labelled, paired)
+    return [_example(f"{file}, line {number}", row, chosen) for number, row in rows]
 
 
 # --- rows of a file -------------------------------------------------------------------------------------
@@ -81,16 +83,27 @@ def _rows(file: Path, labelled: bool) -> Iterator[tuple[int, dict[str, Any]]]:
     if suffix == ".tsv":
         return _table(file, delimiter="\t", quoting=csv.QUOTE_NONE)
     if suffix == ".csv":
-        return _table(file, strict=True)
+        return _table(file, strict=True, skipinitialspace=True)
     if labelled:
         raise ValueError(f"{file}: expected a .tsv, .csv or .jsonl file with named columns; rename it if it is one")
-    return ((n, {"text": line}) for n, line in numbered_lines(file) if line.strip())
+    return _texts(file)
+
+
+def _texts(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    for number, line in numbered_lines(file):
+        if number == 1:
+            refuse_structured(file, number, line, "Make it a .jsonl file, with an object in each line.")
+        if line.strip():
+            yield number, {"text": line}
 
 
 def _table(file: Path, **dialect: Any) -> Iterator[tuple[int, dict[str, str]]]:
+    csv.field_size_limit(LONGEST_FIELD)
     reader = csv.reader((line for _, line in numbered_lines(file)), **dialect)
     try:
-        header = next(reader, [])
+        header = [name.strip() for name in next(reader, [])]
+        if twice := [name for name in header if name and header.count(name) > 1]:
+            raise ValueError(f"{file}, line 1: two columns are called {twice[0]}; rename one of them")
         for fields in reader:
             if not fields:
                 continue
@@ -150,8 +163,8 @@ def _label(place: str, row: dict[str, Any], columns: Columns) -> str | list[str]
 
 
 def _word(place: str, value: Any, name: str) -> str:
-    """A label as a word: JSON also has numbers and truth values."""
-    word = str(value).strip() if isinstance(value, str | int | float) else ""
+    """A label as a word: JSON also has numbers and truth values, and NaN, which is none."""
+    word = str(value).strip() if isinstance(value, str | int | float) and value == value else ""
     if not word:
         raise ValueError(f"{place}: expected a label in the column {name}, found {value!r:.80}")
     return word

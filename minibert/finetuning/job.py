@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from minibert.finetuning.classification import classification_task, numbers_hint
+from minibert.finetuning.classification import classification_task, hints
 from minibert.finetuning.contrastive import contrastive_task
 from minibert.finetuning.demonstration import demonstrate
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.question_answering import question_answering_task
 from minibert.finetuning.regression import regression_task
-from minibert.finetuning.results import CURVES_FILE, RESULTS_FILE, say_scores, write_results
+from minibert.finetuning.results import CURVES_FILE, RESULTS_FILE, say_data, say_scores, write_results
 from minibert.finetuning.runs import Plan, train_seeds
 from minibert.finetuning.tagging import tagging_task
 from minibert.model.config import BertConfig
@@ -65,9 +65,10 @@ def finetune(options: FinetuningOptions) -> None:
     files = {split: path for split, path in files.items() if path is not None}
     task = TASKS[options.task](files, options.columns, tokenizer, max_length)
     say("task", f"{options.task}: {task.description}")
-    if hint := numbers_hint(task):
+    for hint in hints(task):
         say("hint", hint)
     say(task.unit, ", ".join(f"{len(split.items):,} {name}" for name, split in task.splits.items()))
+    say_data(task, tokenizer)
     runs = train_seeds(task, tokenizer, options.plan, options.output_dir)
     say_scores(runs, task.metric)
     if Processes.join().is_first:

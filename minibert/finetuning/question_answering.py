@@ -6,12 +6,13 @@ A text that is longer than the model is read through several windows that overla
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.squad import Question, read_squad, squad_scores
-from minibert.finetuning.task import Split, Task, encode_in_parts, rows_of
+from minibert.finetuning.task import Split, Task, count_cut, encode_in_parts, lost, rows_of
 from minibert.model.tasks import BertForQuestionAnswering
 from minibert.text.batch_encoding import BatchEncoding
 from minibert.text.tokenizer import BertTokenizer
@@ -20,6 +21,8 @@ from minibert.training.evaluation_loop import EvalPrediction
 LONGEST_QUESTION = 64  # tokens, as in google-research/bert: what is longer is cut
 LONGEST_ANSWER = 30  # tokens, as there
 OVERLAP = 3  # windows share a third of their length: SQuAD's usual 128 of 384
+
+NOWHERE = 1_000_000  # a position beyond every window, which the loss ignores
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def question_answering_task(
 
 
 def _split(questions: Sequence[Question], tokenizer: BertTokenizer, max_length: int) -> Split:
-    items, windows = [], []
+    items, windows, n_unseen = [], [], 0
     options = {
         "truncation": "only_second",
         "max_length": max_length,
@@ -60,23 +63,32 @@ def _split(questions: Sequence[Question], tokenizer: BertTokenizer, max_length: 
         "return_overflowing_tokens": True,
         "return_offsets_mapping": True,
     }
-    texts = _short_questions(questions, tokenizer)
+    texts, n_cut = _short_questions(questions, tokenizer)
     first = 0  # the number of the part's first question
     for part in encode_in_parts(tokenizer, texts, [q.context for q in questions], **options):
-        for row, item in enumerate(rows_of(part)):
-            window = _window(part, row, first)
-            items.append(item | answer_positions(window, questions[window.question]))
-            windows.append(window)
+        rows = [(_window(part, row, first), item) for row, item in enumerate(rows_of(part))]
+        for number, group in groupby(rows, key=lambda row: row[0].question):
+            own_windows, own_items = zip(*group, strict=True)
+            positions = answer_positions(own_windows, questions[number])
+            n_unseen += positions[0][0] == NOWHERE
+            for item, (start, end) in zip(own_items, positions, strict=True):
+                items.append(item | {"start_positions": start, "end_positions": end})
+            windows += own_windows
         first = windows[-1].question + 1
-    return Split(items, partial(_score, questions=questions, windows=windows))
+    cut = lost(n_cut, len(questions), f"longer than {LONGEST_QUESTION} tokens, and cut", "questions")
+    unseen = lost(n_unseen, len(questions), "in no window as a whole, and not learnt", "answers")
+    return Split(items, partial(_score, questions=questions, windows=windows), cut + unseen)
 
 
-def _short_questions(questions: Sequence[Question], tokenizer: BertTokenizer) -> list[str]:
-    """The questions' texts, none longer than `LONGEST_QUESTION` tokens."""
+def _short_questions(questions: Sequence[Question], tokenizer: BertTokenizer) -> tuple[list[str], int]:
+    """The questions' texts, none longer than `LONGEST_QUESTION` tokens, and how many were."""
     options = {"truncation": True, "max_length": LONGEST_QUESTION, "add_special_tokens": False}
     parts = encode_in_parts(tokenizer, [q.text for q in questions], return_offsets_mapping=True, **options)
-    offsets = [row for part in parts for row in part["offset_mapping"]]
-    return [q.text[: row[-1][1]] if row else q.text for q, row in zip(questions, offsets, strict=True)]
+    offsets, n_cut = [], 0
+    for part in parts:
+        offsets += part["offset_mapping"]
+        n_cut += count_cut(part)
+    return [q.text[: row[-1][1]] if row else q.text for q, row in zip(questions, offsets, strict=True)], n_cut
 
 
 def _window(encoded: BatchEncoding, row: int, first: int) -> Window:
@@ -85,9 +97,23 @@ def _window(encoded: BatchEncoding, row: int, first: int) -> Window:
     return Window(question, [tuple(span) if sequence == 1 else None for sequence, span in spans])
 
 
-def answer_positions(window: Window, question: Question) -> dict[str, int]:
-    """The first and the last token of the answer; position 0, [CLS], if not all of it is in this window."""
-    first, last = question.start, question.start + len(question.answers[0]) - 1
+def answer_positions(windows: Sequence[Window], question: Question) -> list[tuple[int, int]]:
+    """The first and the last token of the answer in each of the windows, which are all of a question.
+
+    They are (0, 0), [CLS], in a window that does not hold all of the answer; where none does, they are `NOWHERE`. What
+    no token covers, such as blanks, is not needed at the ends of an answer.
+    """
+    begin, end = question.start, question.start + len(question.answers[0])
+    spans = [span for window in windows for span in window.spans if span and span[0] < end and begin < span[1]]
+    if not spans:
+        return [(NOWHERE, NOWHERE)] * len(windows)
+    first, last = max(begin, min(start for start, _ in spans)), min(end, max(stop for _, stop in spans)) - 1
+    found = [_tokens_at(window, first, last) for window in windows]
+    return found if any(start for start, _ in found) else [(NOWHERE, NOWHERE)] * len(windows)
+
+
+def _tokens_at(window: Window, first: int, last: int) -> tuple[int, int]:
+    """The tokens that hold two characters of the context; (0, 0) if the window lacks one of them."""
     of_character = {
         character: token
         for token, span in enumerate(window.spans)
@@ -95,12 +121,7 @@ def answer_positions(window: Window, question: Question) -> dict[str, int]:
         for character in (first, last)
         if span[0] <= character < span[1]
     }
-    start, end = of_character.get(first, 0), of_character.get(last, 0)
-    return (
-        {"start_positions": start, "end_positions": end}
-        if start and end
-        else {"start_positions": 0, "end_positions": 0}
-    )
+    return (of_character[first], of_character[last]) if {first, last} <= of_character.keys() else (0, 0)
 
 
 def best_span(start_logits: np.ndarray, end_logits: np.ndarray, window: Window) -> tuple[float, tuple[int, int]]:

@@ -22,8 +22,8 @@ def regression_task(files: Mapping[str, str], columns: Columns, tokenizer: BertT
         numbers = [number_of(e) for e in part]
         if split == "train" and min(numbers) == max(numbers):
             raise ValueError(f"{part[0].place}, and all that follow: expected different numbers, all are {numbers[0]}")
-        items = encode_examples(tokenizer, part, max_length)
-        splits[split] = Split([i | {"labels": n} for i, n in zip(items, numbers, strict=True)], score)
+        items, lost = encode_examples(tokenizer, part, max_length)
+        splits[split] = Split([i | {"labels": n} for i, n in zip(items, numbers, strict=True)], score, lost)
     low, high = (f(item["labels"] for item in splits["train"].items) for f in (min, max))
     return Task(
         description=f"a number from {low:g} to {high:g}",

@@ -1,4 +1,4 @@
-"""What is printed and written about finished runs."""
+"""What is printed and written about a task's data, and about finished runs."""
 
 import json
 import statistics
@@ -7,13 +7,25 @@ from pathlib import Path
 
 from minibert.checkpoint.files import write_text
 from minibert.finetuning.runs import Run
-from minibert.report import say
+from minibert.finetuning.task import Task
+from minibert.report import say, say_unknown
+from minibert.text.tokenizer import BertTokenizer
 
 RESULTS_FILE = "results.json"
 CURVES_FILE = "curves.png"
 
 # Shares are read as percentages; a loss and a correlation are not.
 _PLAIN = ("loss", "pearson", "spearman")
+
+
+def say_data(task: Task, tokenizer: BertTokenizer) -> None:
+    """Print how much of the text is unknown to the vocabulary, and what of the files the model does not see."""
+    ids = [item["input_ids"] for item in task.splits["train"].items]
+    n_tokens, n_unknown = sum(map(len, ids)), sum(row.count(tokenizer.unk_token_id) for row in ids)
+    say_unknown(f"{n_tokens:,} to train on", n_unknown / n_tokens, tokenizer.unk_token)
+    for name, split in task.splits.items():
+        for what in split.lost:
+            say("lost", f"{name}: {what}")
 
 
 def say_scores(runs: Sequence[Run], metric: str) -> None:

@@ -1,5 +1,6 @@
 """SQuAD's files, and its two scores (Rajpurkar et al. 2016): exact match and F1 over words."""
 
+import json
 import re
 import string
 from collections import Counter
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minibert.checkpoint.files import read_json
+from minibert.text.lines import numbered_lines
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Question:
 
 
 def read_squad(path: str | Path) -> list[Question]:
-    """All questions of a JSON file of SQuAD 1.1's form, in order.
+    """All questions of a JSON file of SQuAD 1.1's form (perhaps gzipped), in order.
 
     Raises `ValueError` naming the file and the question: an answer that does not stand where the file says, a question
     without an answer (SQuAD 2.0 has them), an empty text, a field that is not there; or a file without questions.
@@ -31,12 +32,20 @@ def read_squad(path: str | Path) -> list[Question]:
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
     questions = []
-    for number, article in enumerate(_field(read_json(Path(path)), "data", list, str(path))):
+    for number, article in enumerate(_field(_read_json(Path(path)), "data", list, str(path))):
         for paragraph in _field(article, "paragraphs", list, f"{path}, data[{number}]"):
             questions += _questions(paragraph, f"{path}, data[{number}]")
     if not questions:
         raise ValueError(f"{path}: no question in this file; expected SQuAD's form, data > paragraphs > qas")
     return questions
+
+
+def _read_json(file: Path) -> Any:
+    text = "".join(line for _, line in numbered_lines(file))
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: expected a JSON file of SQuAD's form, but it cannot be read: {error}") from error
 
 
 def _questions(paragraph: Any, article: str) -> Iterator[Question]:
@@ -51,8 +60,10 @@ def _questions(paragraph: Any, article: str) -> Iterator[Question]:
             start, words = _field(answer, "answer_start", int, place), _field(answer, "text", str, place)
             found = context[start : start + len(words)] if start >= 0 else ""
             if found != words or not words.strip():
+                where = context.find(words)
+                hint = f"the context has it at {where}" if where >= 0 else "the context does not hold it"
                 raise ValueError(
-                    f"{place}: expected the answer {words!r:.80} at character {start}, found {found!r:.80}"
+                    f"{place}: expected the answer {words!r:.80} at character {start}, found {found!r:.80}; {hint}"
                 )
         if not text.strip():
             raise ValueError(f"{place}: the question is empty; fill it, or leave it out")

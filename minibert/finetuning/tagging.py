@@ -2,30 +2,21 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from minibert.finetuning.conll import Sentence, TaggedFile, read_conll
 from minibert.finetuning.examples import Columns
 from minibert.finetuning.metrics import accuracy, chunk_f1, library
-from minibert.finetuning.task import Split, Task, encode_in_parts, first_few, rows_of
+from minibert.finetuning.task import Split, Task, encode_in_parts, first_few, lost, rows_of
 from minibert.labels import IGNORE_INDEX
 from minibert.model.tasks import BertForTokenClassification
-from minibert.text.lines import numbered_lines
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
 
-_CHUNK_TAG = re.compile(r"O|[BIES]-.+")
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """Words with their tags, and the line of the file at which each stands."""
-
-    words: list[str]
-    tags: list[str]
-    lines: list[int]
+# The marks of chunks: B(egin), I(nside), E(nd), S(ingle); others write L(ast), U(nit) or W(hole), M(iddle).
+_CHUNK_TAG = re.compile(r"O|[BIESLUWM]-.+")
+_AS_SCORED = {"L-": "E-", "U-": "S-", "W-": "S-", "M-": "I-"}
 
 
 def tagging_task(
@@ -41,27 +32,30 @@ def tagging_task(
     Raises `ValueError` naming file and line of what cannot be used.
     """
     places = _column_number("text", columns.text), _column_number("label", columns.label)
-    sentences = {split: read_conll(path, *places) for split, path in files.items()}
-    names = (
-        sorted({tag for sentence in sentences["train"] for tag in sentence.tags}) if labels is None else list(labels)
-    )
+    tagged = {split: read_conll(path, *places) for split, path in files.items()}
+    train = tagged["train"]
+    names = train.tags if labels is None else list(labels)
     if len(names) < 2:
-        raise ValueError(f"{files['train']}: expected two tags or more, but all words have {names[0]!r}")
-    numbers = {name: number for number, name in enumerate(names)}
-    for split, path in files.items():
-        _check_tags(path, sentences[split], numbers)
-    has_chunks = all(_CHUNK_TAG.fullmatch(name) for name in names)
+        raise ValueError(f"{train.path}: expected two tags or more, but all words have {names[0]!r}")
+    has_chunks = _has_chunks(train)
+    for other in tagged.values():
+        _check_tags(other, names)
     if has_chunks:
         library("seqeval.metrics")
-    splits = {split: _split(part, tokenizer, max_length, names, has_chunks) for split, part in sentences.items()}
+    splits = {split: _split(part, tokenizer, max_length, names, has_chunks) for split, part in tagged.items()}
     kinds = sorted({name[2:] for name in names if name != "O"}) if has_chunks else names
+    where = f"column {train.tag_column} of {train.n_columns} tags the words in column {train.word_column}"
     return Task(
-        description=f"{len(kinds)} kinds of {'chunks' if has_chunks else 'words'}: {first_few(kinds)}",
+        description=f"{len(kinds)} kinds of {'chunks' if has_chunks else 'words'}: {first_few(kinds)}; {where}",
         unit="sentences",
         model_class=BertForTokenClassification,
         metric="f1" if has_chunks else "accuracy",
         splits=splits,
-        config={"num_labels": len(names), "id2label": dict(enumerate(names)), "label2id": numbers},
+        config={
+            "num_labels": len(names),
+            "id2label": dict(enumerate(names)),
+            "label2id": {name: number for number, name in enumerate(names)},
+        },
     )
 
 
@@ -73,52 +67,31 @@ def _column_number(option: str, value: str | None) -> int | None:
     return int(value)
 
 
-def read_conll(path: str | Path, word_column: int | None = None, tag_column: int | None = None) -> list[Sentence]:
-    """Sentences of a file with a word a line, its columns between blanks or tabs, a blank line between sentences.
-
-    Lines that begin with -DOCSTART- are passed over, as conlleval does.
-
-    Args:
-        word_column, tag_column: from 1; None: the first and the last.
-
-    Raises `ValueError` naming file and line where a column is missing, or the file if it has no sentence.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise ValueError(f"{file}: no such file")
-    needed = max(2, word_column or 1, tag_column or 1)
-    width = 0
-    sentences = [Sentence([], [], [])]
-    for number, line in numbered_lines(file):
-        fields = line.split()
-        if not fields or fields[0].startswith("-DOCSTART-"):
-            sentences.append(Sentence([], [], []))
-            continue
-        width = width or len(fields)
-        if len(fields) != width or width < needed:
-            expected = f"at least {needed} columns" if width < needed else f"{width} columns as in the first line"
-            raise ValueError(f"{file}, line {number}: expected {expected}, found {len(fields)}: {line.strip():.80}")
-        sentences[-1].words.append(fields[(word_column or 1) - 1])
-        sentences[-1].tags.append(fields[(tag_column or width) - 1])
-        sentences[-1].lines.append(number)
-    sentences = [sentence for sentence in sentences if sentence.words]
-    if not sentences:
-        raise ValueError(f"{file}: no sentence in this file; expected a word and its tag in every line")
-    return sentences
+def _has_chunks(train: TaggedFile) -> bool:
+    """Whether the tags mark chunks, which are scored as wholes. Raises `ValueError` if all do but some."""
+    wrong = {tag for tag in train.tags if not _CHUNK_TAG.fullmatch(tag)}
+    if wrong and "O" in train.tags and any(tag[:2] in ("B-", "I-") for tag in train.tags):
+        tag, line = next((t, n) for s in train.sentences for t, n in zip(s.tags, s.lines, strict=True) if t in wrong)
+        raise ValueError(
+            f"{train.path}, line {line}: expected O or a tag of a chunk such as B-PER, as others are, found {tag!r}; is"
+            f" column {train.tag_column} of {train.n_columns} the right one? Else pass --label-column with its number"
+        )
+    return not wrong
 
 
-def _check_tags(path: str, sentences: Sequence[Sentence], numbers: Mapping[str, int]) -> None:
-    for sentence in sentences:
+def _check_tags(other: TaggedFile, names: Sequence[str]) -> None:
+    for sentence in other.sentences:
         for tag, line in zip(sentence.tags, sentence.lines, strict=True):
-            if tag not in numbers:
+            if tag not in names:
                 raise ValueError(
-                    f"{path}, line {line}: expected a tag that was trained ({first_few(numbers)}), found {tag!r}"
+                    f"{other.path}, line {line}: expected a tag that was trained ({first_few(names)}), found {tag!r}"
                 )
 
 
 def _split(
-    sentences: Sequence[Sentence], tokenizer: BertTokenizer, max_length: int, names: Sequence[str], has_chunks: bool
+    tagged: TaggedFile, tokenizer: BertTokenizer, max_length: int, names: Sequence[str], has_chunks: bool
 ) -> Split:
+    sentences = tagged.sentences
     numbers = {name: number for number, name in enumerate(names)}
     options = {"is_split_into_words": True, "truncation": True, "max_length": max_length}
     items, words = [], []
@@ -128,7 +101,13 @@ def _split(
             labels, labelled = first_token_labels(part.word_ids(row), tags)
             items.append(item | {"labels": labels})
             words.append(labelled)
-    return Split(items, lambda prediction: _score(prediction, sentences, words, names, has_chunks))
+    n_words = sum(len(sentence.words) for sentence in sentences)
+    n_unseen = n_words - sum(map(len, words))
+    counted_as = "tagged O" if "O" in names else "wrong"
+    told = lost(n_unseen, n_words, f"beyond {max_length} tokens, or have none, and count as {counted_as}", "words")
+    n_passed_over = tagged.n_passed_over
+    told += lost(n_passed_over, n_passed_over + n_words, "comments or the like, and passed over", "lines")
+    return Split(items, lambda prediction: _score(prediction, sentences, words, names, has_chunks), told)
 
 
 def first_token_labels(word_ids: Sequence[int | None], labels: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -170,4 +149,9 @@ def _score(
         predicted.append(tags)
     expected = [sentence.tags for sentence in sentences]
     of_words = {"accuracy": accuracy(np.concatenate(predicted), np.concatenate(expected))}
-    return (chunk_f1(predicted, expected) if has_chunks else {}) | of_words
+    return (chunk_f1(_as_scored(predicted), _as_scored(expected)) if has_chunks else {}) | of_words
+
+
+def _as_scored(tags: list[list[str]]) -> list[list[str]]:
+    """The same with the marks that the score knows."""
+    return [[_AS_SCORED.get(tag[:2], tag[:2]) + tag[2:] for tag in sentence] for sentence in tags]

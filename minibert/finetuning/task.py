@@ -21,6 +21,7 @@ class Split:
 
     items: list[dict[str, Any]]
     score: Callable[[EvalPrediction], dict[str, float]]
+    lost: tuple[str, ...] = ()  # what the model does not see of the file, one sentence for each kind
 
 
 @dataclass(frozen=True)
@@ -52,24 +53,42 @@ def encode_in_parts(
         yield tokenizer(list(texts[part]), second, return_attention_mask=False, **options)
 
 
-def encode_texts(tokenizer: BertTokenizer, texts: Sequence[str], max_length: int) -> list[dict[str, Any]]:
-    """An item for every text: `input_ids` and `token_type_ids`, at most `max_length` of them."""
-    parts = encode_in_parts(tokenizer, texts, truncation=True, max_length=max_length)
-    return [item for part in parts for item in rows_of(part)]
+def encode_texts(
+    tokenizer: BertTokenizer, texts: Sequence[str], max_length: int, pairs: Sequence[str] | None = None
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """An item for every text, or pair of texts: `input_ids` and `token_type_ids`, at most `max_length` of them.
+
+    Returns also what was lost by that, for `Split`.
+    """
+    items, n_cut = [], 0
+    for part in encode_in_parts(tokenizer, texts, pairs, truncation=True, max_length=max_length):
+        items += rows_of(part)
+        n_cut += count_cut(part)
+    return items, lost(n_cut, len(texts), f"longer than {max_length} tokens, and cut")
 
 
-def encode_examples(tokenizer: BertTokenizer, examples: Sequence[Example], max_length: int) -> list[dict[str, Any]]:
+def encode_examples(
+    tokenizer: BertTokenizer, examples: Sequence[Example], max_length: int
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """The same for examples, all of which have a pair, or none."""
     pairs = None if examples[0].pair is None else [example.pair for example in examples]
-    texts = [example.text for example in examples]
-    parts = encode_in_parts(tokenizer, texts, pairs, truncation=True, max_length=max_length)
-    return [item for part in parts for item in rows_of(part)]
+    return encode_texts(tokenizer, [example.text for example in examples], max_length, pairs)
 
 
 def rows_of(encoded: BatchEncoding) -> list[dict[str, list[int]]]:
     """An item for every row of a batch: what the model reads of it."""
     columns = zip(encoded["input_ids"], encoded["token_type_ids"], strict=True)
     return [{"input_ids": ids, "token_type_ids": segments} for ids, segments in columns]
+
+
+def count_cut(encoded: BatchEncoding) -> int:
+    """How many texts of a batch were longer than the tokenizer was allowed to make them."""
+    return sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+
+
+def lost(count: int, total: int, what: str, noun: str = "texts") -> tuple[str, ...]:
+    """A sentence for `Split.lost`, or none if there is nothing to tell."""
+    return (f"{count:,} of {total:,} {noun} are {what}",) if count else ()
 
 
 def first_few(names: Iterable[str], count: int = 10) -> str:

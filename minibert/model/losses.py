@@ -90,7 +90,9 @@ def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
 
-def span_loss(start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
+def span_loss(
+    start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor, label_count: float | None = None
+) -> Tensor:
     """The mean of two cross-entropies over positions, one for the answer's start and one for its end.
 
     An answer beyond the sequence (cut off by truncation) is ignored. Padding takes no part in the softmax, because
@@ -99,14 +101,17 @@ def span_loss(start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Te
     Args:
         start_logits, end_logits: (B, S)
         starts, ends: (B,) positions, inclusive
+        label_count: divide the sum by this instead of by the number of positions that are not ignored, starts and ends
+            together; what for, `cross_entropy` says
     """
-    return (_position_loss(start_logits, starts) + _position_loss(end_logits, ends)) / 2
+    total = _position_loss(start_logits, starts, label_count) + _position_loss(end_logits, ends, label_count)
+    return total / 2 if label_count is None else total
 
 
-def _position_loss(logits: Tensor, positions: Tensor) -> Tensor:
+def _position_loss(logits: Tensor, positions: Tensor, label_count: float | None) -> Tensor:
     beyond = logits.shape[1]
     positions = positions.view(-1).clamp(0, beyond)
     # An answer that points into the padding is ignored, too: the logit there is the lowest number, and the loss would
     # be infinite. One more column lets `beyond` be looked up like the others.
     padding = F.pad(logits, (0, 1)).gather(1, positions[:, None])[:, 0] == torch.finfo(logits.dtype).min
-    return cross_entropy(logits, positions.masked_fill(padding, beyond), ignore_index=beyond)
+    return cross_entropy(logits, positions.masked_fill(padding, beyond), beyond, label_count)

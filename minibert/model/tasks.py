@@ -247,12 +247,14 @@ class BertForQuestionAnswering(BertPreTrainedModel):
         *inputs: Tensor | None,
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
+        label_count: float | None = None,
         **named_inputs: Tensor | bool | None,
     ) -> QuestionAnsweringOutput:
         """The loss is there only when both positions are given.
 
         Args:
             start_positions, end_positions: (B,) columns of the answer's first and last token.
+            label_count: what to divide the summed loss by, as in `losses.span_loss`.
         """
         encoded = self.bert(*inputs, return_dict=True, **named_inputs)
         logits = self.span_classifier(encoded.tokens)  # (T, 2)
@@ -260,7 +262,7 @@ class BertForQuestionAnswering(BertPreTrainedModel):
         start_logits, end_logits = encoded.packing.unflatten(logits, fill=lowest).unbind(-1)  # (B, S) each
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = span_loss(start_logits, end_logits, start_positions, end_positions)
+            loss = span_loss(start_logits, end_logits, start_positions, end_positions, label_count)
         return QuestionAnsweringOutput(
             loss, start_logits.contiguous(), end_logits.contiguous(), encoded.hidden_states, encoded.attentions
         )

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX, IS_NEXT
-from minibert.report import counted, say
+from minibert.report import counted, say, say_unknown
 from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES
 from minibert.text.dataset import PretrainingDataset
 from minibert.text.packed import PackedCorpus, check_replaceable
@@ -17,7 +17,6 @@ from minibert.text.pairs import balance_warning, random_share, seen_share
 from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
 
-MOST_UNKNOWN = 0.05  # of the tokens; above, the vocabulary is that of another language, or has lost its accents
 MANY_EPOCHS = 20  # what is not seen in so many will hardly ever be
 
 
@@ -60,13 +59,10 @@ def say_vocabulary(tokenizer: BertTokenizer, source: str | None) -> None:
 
 
 def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer) -> None:
-    """Print how many tokens the text is, and how many of them the vocabulary does not know, with a warning if many."""
-    unknown = unknown_share(corpus, tokenizer.unk_token_id)
+    """Print how many tokens the text is, and how many of them the vocabulary does not know."""
     per_sentence = corpus.n_tokens / corpus.n_sentences
-    say("tokens", f"{corpus.n_tokens:,}, {per_sentence:.1f} a sentence; {unknown:.2%} are {tokenizer.unk_token}")
-    if unknown > MOST_UNKNOWN:
-        advice = "take a vocabulary that was made for its language and script, or train one on it"
-        say("warning", f"{unknown:.0%} of the text is unknown to the vocabulary, so nothing is learnt of it: {advice}")
+    unknown = unknown_share(corpus, tokenizer.unk_token_id)
+    say_unknown(f"{corpus.n_tokens:,}, {per_sentence:.1f} a sentence", unknown, tokenizer.unk_token)
 
 
 def unknown_share(corpus: PackedCorpus, unk_token_id: int) -> float:

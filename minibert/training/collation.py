@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from minibert.labels import IGNORE_INDEX
 
 # The columns with an entry for every token, beside input_ids, and what stands at their padding.
 PADDING = {"attention_mask": 0, "token_type_ids": 0, "labels": IGNORE_INDEX}
+
+ANSWER_POSITIONS = {"start_positions", "end_positions"}
 
 
 class DataCollatorWithPadding:
@@ -19,8 +22,8 @@ class DataCollatorWithPadding:
     `input_ids`, `attention_mask`, `token_type_ids`, and `labels` if they are whole numbers, one for every token,
     become (B, S), padded on the right. All else is stacked: (B,) from numbers, (B, C) from C numbers each. A label
     may also be called `label` or `label_ids`; those of several classes at once are floats, 0.0 or 1.0.
-    A missing `attention_mask` is made, so that no padding is ever attended to. With labels for every token, the
-    batch also carries their `label_count`, which the `Trainer` needs to divide by.
+    A missing `attention_mask` is made, so that no padding is ever attended to. With labels for every token, or with
+    positions of answers, the batch also carries their `label_count`, which the `Trainer` needs to divide by.
 
     Args:
         tokenizer: its `pad_token_id` fills up `input_ids`; without it, 0.
@@ -49,7 +52,15 @@ class DataCollatorWithPadding:
         }
         if "labels" in columns and "labels" in padding:
             batch["label_count"] = int((batch["labels"] != IGNORE_INDEX).sum())
+        elif lengths and columns.keys() >= ANSWER_POSITIONS:
+            batch["label_count"] = sum(_count_on_tokens(batch, name) for name in ANSWER_POSITIONS)
         return batch
+
+
+def _count_on_tokens(batch: dict[str, Tensor], name: str) -> int:
+    """How many of the positions are those of a token: the loss ignores the others, which truncation has cut off."""
+    real = F.pad(batch["attention_mask"] != 0, (0, 1))  # (B, S + 1), False beyond the end
+    return int(real.gather(1, batch[name].view(-1, 1).clamp(0, real.shape[1] - 1)).sum())
 
 
 def _columns(features: Sequence[Mapping[str, Any]]) -> dict[str, list[np.ndarray]]:
