@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from minibert.text import corpus
-from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, PseudoDocument, read_documents
+from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, PseudoDocument, files_passed_over, read_documents
 from minibert.text.lines import CorpusError
 
 
@@ -92,6 +92,9 @@ def test_folder_is_read_recursively_and_sorted(tmp_path):
         (tmp_path / name).write_text(f"From {name}", encoding="utf-8")
     found = [document[0] for document in read_documents([tmp_path])]
     assert found == ["From a.text", "From b/inner.txt", "From c.TXT"]
+    (tmp_path / "b" / ".hidden").write_text("x", encoding="utf-8")
+    passed_over = files_passed_over([tmp_path, tmp_path / "a.text", "hf://datasets/owner/name/a.txt"])
+    assert [file.name for file in passed_over] == ["notes.md", "table.csv"]
     assert list(read_documents([tmp_path / "notes.md", str(tmp_path / "a.text")])) == [
         ["From notes.md"],
         ["From a.text"],

@@ -55,6 +55,18 @@ def test_the_folder_is_complete(tmp_path):
     assert (corpus.n_documents, corpus.n_sentences) == (2, 3)
 
 
+def test_files_that_are_not_read_are_told_of(tmp_path, capsys):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name in ("a.txt", "b.md", "c.html"):
+        (texts / name).write_text("Ba be bi. Bo bu.")
+    prepare([texts], known_words(), 300, tmp_path / "a")
+    told = "passed over 2 files of no known suffix (b.md, ...); name a file to have it read\n"
+    assert told in capsys.readouterr().out
+    prepare([texts / "a.txt", texts / "b.md"], known_words(), 300, tmp_path / "b")
+    assert "passed over" not in capsys.readouterr().out
+
+
 def test_what_is_in_the_way_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(CorpusError, match="is no packed corpus"):

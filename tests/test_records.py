@@ -166,6 +166,29 @@ def test_a_missing_field():
         list(predict(Shouting(), "question-answering", chunks(texts(1))))
 
 
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([None, "b"], "line 2: expected a single text as in file, line 1, found a pair of texts"),
+        (["b", None], "line 2: expected a pair of texts as in file, line 1, found a single text"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2])
+def test_pairs_and_single_texts_do_not_mix(monkeypatch, pairs, message, size):
+    """Whether the field is null or is not there, and however the records are divided."""
+    monkeypatch.setattr(records, "CHUNK", size)
+    for fields in ({"text": "a", "text_pair": pair} for pair in (None, "b")):
+        same = predict(Shouting(), "text-classification", chunks([Record("file, line 1", fields)] * 2))
+        assert len(list(same)) == 2
+    for null in ({}, {"text_pair": None}):
+        mixed = [{"text": "a"} | (null if pair is None else {"text_pair": pair}) for pair in pairs]
+        source = [Record(f"file, line {n}", fields) for n, fields in enumerate(mixed, start=1)]
+        results = predict(Shouting(), "text-classification", chunks(source))
+        assert next(results)["text"] == "a"
+        with pytest.raises(RecordError, match=message):
+            next(results)
+
+
 def test_a_blank_line_has_no_prediction():
     shouting = Shouting()
     source = [[Record("1", {"text": "a"}), Record("2", {"text": ""}, is_blank=True), Record("3", {"text": "b"})]]

@@ -23,6 +23,8 @@ FIELDS = {
     "sentence-similarity": ("source_sentence", "sentences"),
 }
 
+_KINDS = ("a single text", "a pair of texts")
+
 
 class RecordError(ValueError):
     """A record that no prediction can be made for; the message names file and line."""
@@ -95,10 +97,13 @@ def predict(pipeline: Pipeline, task: str, chunks: Iterable[list[Record]], **opt
     options: of the pipeline. Raises `RecordError` for a record that the pipeline cannot work on, after all before it
     have been given.
     """
+    first: Record | None = None
     for chunk in chunks:
         asked = [record for record in chunk if not record.is_blank]
+        first = first or next(iter(asked), None)
         try:
-            predictions = iter(pipeline([_input(task, index, record) for index, record in enumerate(asked)], **options))
+            inputs = [_input(task, index, record, first) for index, record in enumerate(asked)]
+            predictions = iter(pipeline(inputs, **options))
         except InputError as error:
             bad = asked[error.index]
             yield from predict(pipeline, task, [chunk[: chunk.index(bad)]], **options)
@@ -107,13 +112,17 @@ def predict(pipeline: Pipeline, task: str, chunks: Iterable[list[Record]], **opt
             yield record.fields | {"prediction": None if record.is_blank else next(predictions)}
 
 
-def _input(task: str, index: int, record: Record) -> Any:
-    """What the pipeline of `task` takes. Raises `InputError` if it is not there."""
-    first = FIELDS[task][0]
-    missing = [name for name in FIELDS[task] if name not in record.fields and name != "text_pair"]
+def _input(task: str, index: int, record: Record, first: Record) -> Any:
+    """What the pipeline of `task` takes. Raises `InputError` if it is not there, or if `first` is of another kind."""
+    names = FIELDS[task]
+    missing = [name for name in names if name not in record.fields and name != "text_pair"]
     if missing:
         found = ", ".join(map(repr, record.fields)) or "none"
         raise InputError(index, f"{task} needs the field {missing[0]!r}, found {found}")
-    if FIELDS[task] == ("text",):
-        return record.fields[first]
-    return {name: record.fields[name] for name in FIELDS[task] if name in record.fields}
+    if names == ("text",):
+        return record.fields["text"]
+    if "text_pair" in names:
+        found, expected = (_KINDS[each.fields.get("text_pair") is not None] for each in (record, first))
+        if found != expected:
+            raise InputError(index, f"expected {expected} as in {first.place}, found {found} (see its 'text_pair')")
+    return {name: record.fields[name] for name in names if name in record.fields}

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX, IS_NEXT
 from minibert.report import counted, say, say_unknown
-from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES
+from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, files_passed_over
 from minibert.text.dataset import PretrainingDataset
 from minibert.text.packed import PackedCorpus, check_replaceable
 from minibert.text.pairs import balance_warning, random_share, seen_share
@@ -42,6 +42,9 @@ def prepare(
     corpus = PackedCorpus.build(source, tokenizer, folder)
     sizes = {"document": source.n_documents, "sentence": source.n_sentences, "word": source.n_words}
     say("corpus", f"{source.name}: {', '.join(counted(size, noun) for noun, size in sizes.items())}")
+    if others := files_passed_over(paths or []):
+        names = f"{others[0].name}{', ...' if len(others) > 1 else ''}"
+        say("passed over", f"{counted(len(others), 'file')} of no known suffix ({names}); name a file to have it read")
     if source.n_cuts:
         cut = f"cut after {PSEUDO_DOCUMENT_SENTENCES} sentences, {counted(source.n_cuts, 'time')}"
         say("documents", f"{cut}, in files without blank lines; put one between documents")

@@ -67,6 +67,17 @@ def find_files(path: str, suffixes: tuple[str, ...]) -> list[Path]:
     return found
 
 
+def files_passed_over(paths: Iterable[str | Path]) -> list[Path]:
+    """What `read_documents` does not read of the folders among `paths`, by the files' names; without hidden files."""
+    others = []
+    for folder in (Path(path) for path in paths if Path(path).is_dir()):
+        for file in sorted(folder.rglob("*")):
+            is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+            if file.is_file() and not is_hidden and not file.name.lower().endswith(CORPUS_SUFFIXES):
+                others.append(file)
+    return others
+
+
 def _download(address: str) -> Path:
     owner, _, rest = address.removeprefix(HUB_PREFIX).partition("/")
     name, _, filename = rest.partition("/")
