@@ -236,19 +236,26 @@ def pieces_of(corpus):
     return [np.diff(corpus.sentence_starts[first : end + 1]).tolist() for first, end in corpus.documents]
 
 
-def test_long_sentences_are_cut_into_pieces_of_half_a_window():
-    corpus = corpus_of([[3, 20, 5], [10], [11, 31], [1]])
+def test_sentences_longer_than_a_window_are_cut_into_halves_of_it():
+    corpus = corpus_of([[3, 21, 5, 5], [10], [12, 31, 3, 3, 3, 3, 3], [20, 1, 1]])
     cut = cut_long_sentences(corpus, 23)  # 20 tokens, of which a half is 10
-    assert pieces_of(cut) == [[3, 10, 10, 5], [10], [5, 6, 10, 10, 5, 6], [1]]
+    assert pieces_of(cut) == [[3, 10, 5, 6, 5, 5], [10], [12, 10, 10, 5, 6, 3, 3, 3, 3, 3], [20, 1, 1]]
     assert cut.ids is corpus.ids and cut.n_tokens == corpus.n_tokens
-    train, held_out = corpus.split(every=5)
-    assert pieces_of(cut_long_sentences(train, 23)) == [[3, 10, 10, 5], [10], [5, 6, 10, 10, 5, 6]]
-    assert pieces_of(cut_long_sentences(held_out, 23)) == [[1]]
+    some = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[[2, 0]])
+    assert pieces_of(cut_long_sentences(some, 23)) == [[12, 10, 10, 5, 6, 3, 3, 3, 3, 3], [3, 10, 5, 6, 5, 5]]
 
 
-def test_short_sentences_stay_whole():
-    lengths = random_corpus(0, longest_sentence=31)
-    assert pieces_of(cut_long_sentences(corpus_of(lengths), 64)) == lengths
+def test_of_documents_of_long_sentences_those_longer_than_half_a_window_are_cut():
+    corpus = corpus_of([[14, 11, 8], [14, 8, 8], [11]])  # on average 11, 10 and 11 tokens, of a half of 10
+    assert pieces_of(cut_long_sentences(corpus, 23)) == [[7, 7, 5, 6, 8], [14, 8, 8], [5, 6]]
+
+
+def test_usual_text_stays_as_it_is():
+    """So that its pairs are those of the recipe: sentences up to a window, half a window on average."""
+    rng = random.Random(0)
+    lengths = [[rng.randint(1, 30) for _ in range(20)] + [rng.randint(32, 61)] for _ in range(50)]
+    corpus = corpus_of(lengths)
+    assert cut_long_sentences(corpus, 64) is corpus
 
 
 @pytest.mark.parametrize("lengths", [[[1500] * 10] * 6, [[100] * 20] * 20, [[125] * 20] * 20, [[3000]] * 20])

@@ -39,7 +39,7 @@ from minibert.training.plots import plot_losses
 from minibert.training.run_folder import keep_settings, only_run_in, refuse_used
 from minibert.training.trainer import Trainer
 
-# At most as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
+# About as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
 HELD_OUT_TOKENS = 200_000
 
 # A trained model forgets what it knows at the rate at which a fresh one learns; google-research/bert's README advises

@@ -117,7 +117,7 @@ class PackedCorpus:
         return len(self.documents)
 
     def split(self, every: int = 20) -> tuple[Self, Self]:
-        """Documents to train on, and what is held out of the corpus: at most one token in `every`; see `hold_out`.
+        """Documents to train on, and what is held out of the corpus: about one token in `every`; see `hold_out`.
 
         Both share the arrays. Raises `CorpusError` for a corpus of one sentence.
         """

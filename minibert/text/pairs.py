@@ -21,20 +21,32 @@ MOST_WATCHED_TOKENS = 500_000
 
 
 def cut_long_sentences(corpus: PackedCorpus, max_length: int) -> PackedCorpus:
-    """The same tokens, but a sentence that is longer than half a window is cut into pieces that are no longer.
+    """The same tokens, but sentences that are too long for the recipe are cut into pieces of half a window.
 
-    Two longer ones do not fit into a window, and cutting at both ends, again and again, leaves the same middles: of
-    lines of 100 tokens, a quarter would never be seen, of text without any stops nearly all. Only the last two pieces
-    of a sentence, which share what is left, are shorter than half a window.
+    Cut are those longer than a window, and in a document whose sentences are on average longer than half a window, all
+    that are. Two such neighbours do not fit into a window, and what `draw_pairs` cuts off their ends is much the same
+    in every epoch: of lines of 100 tokens a quarter would never be seen, of text without any stops nearly all. Only the
+    last two pieces of a sentence, which share what is left, are shorter than half a window.
+
+    A corpus without such sentences is returned as it is: of usual text, the pairs are those of google-research/bert.
     """
-    half = max(1, (max_length - N_SPECIAL + 1) // 2)
-    n_pieces = -(-np.diff(corpus.sentence_starts) // half)
+    window = max_length - N_SPECIAL
+    half = max(1, (window + 1) // 2)
+    starts = corpus.sentence_starts
+    lengths = np.diff(starts)
+    is_long = lengths > window
+    firsts, ends = corpus.documents.T
+    for first, end in corpus.documents[starts[ends] - starts[firsts] > half * (ends - firsts)]:
+        is_long[first:end] = lengths[first:end] > half
+    if not is_long.any():
+        return corpus
+    n_pieces = np.where(is_long, -(-lengths // half), 1)
     first_piece = np.concatenate([[0], np.cumsum(n_pieces)])  # of each sentence
     place = np.arange(first_piece[-1]) - np.repeat(first_piece[:-1], n_pieces)  # of each piece, in its sentence
-    starts = np.append(np.repeat(corpus.sentence_starts[:-1], n_pieces) + half * place, corpus.sentence_starts[-1])
-    last = first_piece[1:][n_pieces > 1] - 1
-    starts[last] = (starts[last - 1] + starts[last + 1]) // 2
-    return PackedCorpus(corpus.ids, starts, first_piece[corpus.documents])
+    cut = np.append(np.repeat(starts[:-1], n_pieces) + half * place, starts[-1])
+    last = first_piece[1:][is_long] - 1
+    cut[last] = (cut[last - 1] + cut[last + 1]) // 2
+    return PackedCorpus(corpus.ids, cut, first_piece[corpus.documents])
 
 
 def draw_pairs(
@@ -134,7 +146,8 @@ def seen_share(corpus: PackedCorpus, max_length: int, seed: int, epochs: int) ->
     """
     step = -(-corpus.n_tokens // MOST_WATCHED_TOKENS)
     part = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[::step])
-    pairs = np.concatenate([draw_pairs(part, max_length, seed, epoch) for epoch in range(epochs)])
+    bar = tqdm(range(epochs), desc="looking what is seen", unit=" epochs", delay=2, leave=False)
+    pairs = np.concatenate([draw_pairs(part, max_length, seed, epoch) for epoch in bar])
     return covered_tokens(pairs[:, :4].reshape(-1, 2)) / part.n_tokens
 
 
