@@ -219,6 +219,7 @@ def _train(
         output_dir=options.output_dir,
         max_minutes=options.minutes,
         per_device_train_batch_size=preset.batch_size,
+        logging_first_step=True,
         logging_steps=10,
         save_total_limit=2,
         seed=options.seed,
