@@ -257,3 +257,23 @@ def test_early_stopping_needs_evaluations_and_a_metric(tmp_path):
     changes = {"eval_strategy": "epoch", "metric_for_best_model": "f1"}
     with pytest.raises(ValueError, match="metric_for_best_model: expected one of eval_loss, found eval_f1"):
         trainer_of("minibert", tmp_path, callbacks=[EarlyStoppingCallback()], changes=changes).train()
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_the_last_checkpoint_can_be_withdrawn(tmp_path, withdrawn):
+    class Withdraws(TrainerCallback):
+        def on_step_end(self, args, state, control, **others):
+            control.should_save &= not withdrawn
+
+    changes = {"max_steps": 2, "save_strategy": "steps", "save_steps": 100}
+    trainer_of("minibert", tmp_path, callbacks=[Withdraws()], changes=changes).train()
+    assert bool(list(tmp_path.glob("checkpoint-*"))) != withdrawn
+
+
+def test_an_event_that_never_comes_is_refused(tmp_path):
+    class Waits(TrainerCallback):
+        def on_push_begin(self, args, state, control, **others):
+            pass
+
+    with pytest.raises(TypeError, match="Waits.on_push_begin would never be called"):
+        trainer_of("minibert", tmp_path, callbacks=[Waits()])

@@ -186,3 +186,33 @@ def test_the_level_of_the_log(tmp_path):
 
 def test_it_is_what_a_trainer_is_without_training():
     assert issubclass(Trainer, Evaluator) and not hasattr(Evaluator, "train")
+
+
+class _OwnEvaluation(Trainer):
+    def get_eval_dataloader(self, eval_dataset=None):
+        return super().get_eval_dataloader(rows(7))  # whatever it is asked for, as many tutorials do
+
+
+def test_an_own_loader_for_evaluation_is_not_that_of_predict(tmp_path):
+    trainer = _OwnEvaluation(Toy(), arguments("minibert", tmp_path), eval_dataset=rows(3))
+    assert len(trainer.predict(rows(5)).predictions) == 5
+
+
+def test_a_loss_alone_where_outputs_are_wanted_is_refused(tmp_path):
+    class Alone(Trainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            return model(**inputs)["loss"]
+
+    with pytest.raises(TypeError, match=r"Alone.compute_loss must return \(loss, outputs\).*it returned a Tensor"):
+        Alone(Toy(), arguments("minibert", tmp_path), eval_dataset=rows(3)).evaluate()
+
+
+def test_metrics_without_predictions_are_refused(tmp_path):
+    class Silent(Trainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            loss = model(**inputs)["loss"]
+            return (loss, {"loss": loss}) if return_outputs else loss
+
+    trainer = Silent(Toy(), arguments("minibert", tmp_path), eval_dataset=rows(3), compute_metrics=accuracy)
+    with pytest.raises(ValueError, match="compute_metrics needs predictions, but the outputs hold no tensor"):
+        trainer.evaluate()

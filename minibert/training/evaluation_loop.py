@@ -100,6 +100,11 @@ def summarize(
     """The loss, and what `compute_metrics` makes of the predictions; nothing where there are no labels."""
     metrics = {} if loss is None else {"loss": loss}
     if compute_metrics and (metrics or prediction.label_ids is not None):
+        if prediction.predictions is None:
+            raise ValueError(
+                "compute_metrics needs predictions, but the outputs hold no tensor beside the loss; let the model, or"
+                " compute_loss, return its logits"
+            )
         metrics |= compute_metrics(prediction)
     # Numbers of NumPy's own types cannot be written as JSON.
     return {name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()}

@@ -109,7 +109,13 @@ class Evaluator(Reports):
         with self._autocast():
             if labels:
                 options = {"return_outputs": True, "num_items_in_batch": label_count(inputs)}
-                loss, outputs = call_known(self.compute_loss, model, dict(inputs), **options)
+                found = call_known(self.compute_loss, model, dict(inputs), **options)
+                if not isinstance(found, tuple) or len(found) != 2:
+                    raise TypeError(
+                        f"{type(self).__name__}.compute_loss must return (loss, outputs) when return_outputs is True,"
+                        f" which it is in evaluation; it returned a {type(found).__name__}"
+                    )
+                loss, outputs = found
             else:  # some models know a loss all the same, but a tuple would begin with its logits
                 outputs = model(**inputs)
                 loss = None if isinstance(outputs, tuple) else loss_of(outputs)
@@ -142,13 +148,16 @@ class Evaluator(Reports):
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if dataset is None:
             raise ValueError("evaluate needs an eval_dataset, here or in the Trainer")
+        return self._batches_of(dataset)
+
+    def get_test_dataloader(self, test_dataset: Dataset) -> Iterable[Batch]:
+        """The same for `predict`; an own `get_eval_dataloader` may know its own data set alone."""
+        return self._batches_of(test_dataset)
+
+    def _batches_of(self, dataset: Dataset) -> EvaluationBatches:
         args = self.args
         collate = self._collator_of(dataset)
         return EvaluationBatches(dataset, args.per_device_eval_batch_size, collate, args.dataloader_num_workers)
-
-    def get_test_dataloader(self, test_dataset: Dataset) -> Iterable[Batch]:
-        """The same for `predict`."""
-        return self.get_eval_dataloader(test_dataset)
 
     def evaluate(
         self,

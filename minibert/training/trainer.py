@@ -223,6 +223,7 @@ class Trainer(Resumable):
         self._wish("steps", lambda every: step % every == 0)
         self.control.should_log |= step == 1 and args.logging_first_step
         self.control.should_log |= self.clock.is_over and args.logging_strategy == "steps"
+        self.control.should_save |= self._is_over and args.save_strategy != "no"
         self._tell("on_step_end")
         interrupted = self._agree(ctrl_c.was_pressed)
         metrics = self._log_and_evaluate(bar)
@@ -236,7 +237,7 @@ class Trainer(Resumable):
             interrupted |= self._agree(ctrl_c.was_pressed)
             metrics = self._log_and_evaluate(bar) or metrics
         bar.update(self.clock.position - bar.n)
-        self.control.should_save |= interrupted or (self._is_over and args.save_strategy != "no")
+        self.control.should_save |= interrupted
         if self.control.should_save:  # last of all: a run that goes on from here has the rest behind it
             folder = self._save_run(metrics)
         if interrupted:
