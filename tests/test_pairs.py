@@ -230,6 +230,13 @@ def test_the_warning_names_the_cause():
         assert not short or f"the documents are short, {len(documents[0]):.1f} sentences on average" in warning
 
 
+def test_the_warning_names_long_sentences_among_short_ones():
+    corpus = corpus_of([[150, 10, 10] * 20] * 40)
+    assert cut_long_sentences(corpus, 128) is corpus
+    pairs = draw_pairs(corpus, 128, seed=0, epoch=0)
+    assert "many sentences are longer than what the model reads at a time" in balance_warning(pairs, corpus)
+
+
 # --- what is seen of long sentences
 
 

@@ -16,6 +16,8 @@ from minibert.text.packed import PackedCorpus, check_replaceable
 from minibert.text.pairs import balance_warning, random_share, seen_share
 from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
+from minibert.text.vocabulary import MAX_ALPHABET
+from minibert.text.wordpiece import MAX_WORD_LENGTH
 
 MOST_UNKNOWN = 0.05  # of the tokens; above, the vocabulary is that of another language, or has lost its accents
 MANY_EPOCHS = 20  # what is not seen in so many will hardly ever be
@@ -59,14 +61,22 @@ def say_vocabulary(tokenizer: BertTokenizer, source: str | None) -> None:
     say("vocabulary", f"{len(tokenizer):,} word pieces" + (f" of {source}" if source else ", trained on the corpus"))
 
 
-def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer) -> None:
-    """Print how many tokens the text is, and how many of them the vocabulary does not know, with a warning if many."""
+def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer, source: str | None) -> None:
+    """Print how many tokens the text is, and how many of them the vocabulary does not know, with a warning if many.
+
+    source: where the vocabulary comes from; None: from this corpus
+    """
     unknown = unknown_share(corpus, tokenizer.unk_token_id)
     per_sentence = corpus.n_tokens / corpus.n_sentences
     say("tokens", f"{corpus.n_tokens:,}, {per_sentence:.1f} a sentence; {unknown:.2%} are {tokenizer.unk_token}")
     if unknown > MOST_UNKNOWN:
-        advice = "take a vocabulary that was made for its language and script, or train one on it"
-        say("warning", f"{unknown:.0%} of the text is unknown to the vocabulary, so nothing is learnt of it: {advice}")
+        why = "take one that was made for its language and script, or train one on it"
+        if source is None:
+            why = (
+                f"words of more than {MAX_WORD_LENGTH} characters are, as in text without blanks, and all characters"
+                f" but the {MAX_ALPHABET:,} most frequent ones"
+            )
+        say("warning", f"{unknown:.0%} of the text is unknown to the vocabulary, so nothing is learnt of it: {why}")
 
 
 def unknown_share(corpus: PackedCorpus, unk_token_id: int) -> float:

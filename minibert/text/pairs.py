@@ -19,6 +19,9 @@ N_SPECIAL = 3  # [CLS] A [SEP] B [SEP]
 # So many tokens, from all over a corpus, tell well enough how much of it is seen.
 MOST_WATCHED_TOKENS = 500_000
 
+# Among fewer pairs, either label may by chance be as rare as `balance_warning` warns of: three standard deviations.
+FEW_PAIRS = 225
+
 
 def cut_long_sentences(corpus: PackedCorpus, max_length: int) -> PackedCorpus:
     """The same tokens, but in documents of long sentences, those longer than half a window are cut into halves of one.
@@ -170,8 +173,13 @@ def balance_warning(pairs: np.ndarray, corpus: PackedCorpus) -> str | None:
             f"the documents are short, {per_document:.1f} sentences on average, and nothing follows the last one. Do "
             "blank lines separate documents, rather than sentences or paragraphs?"
         )
-    else:
+    elif len(pairs) < FEW_PAIRS:
         why = f"there are only {len(pairs):,} of them, and chance decides. Add text."
+    else:
+        why = (
+            "many sentences are longer than what the model reads at a time, so that none fits beside them. Are there "
+            "lines or tables without full stops among shorter sentences?"
+        )
     return (
         f"{share:.0%} of the sentence pairs are random, {1 - share:.0%} consecutive: next-sentence prediction learns "
         f"little from that. It is so because {why}"
