@@ -112,7 +112,7 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
             corpus, tokenizer = PackedCorpus.open(options.data, given), given
             say("corpus", f"{options.data}: {_counts(corpus)}")
         say_vocabulary(tokenizer, vocabulary)
-        say_tokens(corpus, tokenizer)
+        say_tokens(corpus, tokenizer, vocabulary)
         yield corpus, tokenizer
 
 

@@ -9,13 +9,15 @@ import numpy as np
 from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX, IS_NEXT
-from minibert.report import counted, say, say_unknown
+from minibert.report import NEEDS_ANOTHER_VOCABULARY, counted, say, say_unknown
 from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, files_passed_over
 from minibert.text.dataset import PretrainingDataset
 from minibert.text.packed import PackedCorpus, check_replaceable
 from minibert.text.pairs import balance_warning, random_share, seen_share
 from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
+from minibert.text.vocabulary import MAX_ALPHABET
+from minibert.text.wordpiece import MAX_WORD_LENGTH
 
 MANY_EPOCHS = 20  # what is not seen in so many will hardly ever be
 
@@ -61,11 +63,20 @@ def say_vocabulary(tokenizer: BertTokenizer, source: str | None) -> None:
     say("vocabulary", f"{len(tokenizer):,} word pieces" + (f" of {source}" if source else ", trained on the corpus"))
 
 
-def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer) -> None:
-    """Print how many tokens the text is, and how many of them the vocabulary does not know."""
-    per_sentence = corpus.n_tokens / corpus.n_sentences
+def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer, source: str | None) -> None:
+    """Print how many tokens the text is, and how many of them the vocabulary does not know.
+
+    source: where the vocabulary comes from; None: from this corpus
+    """
     unknown = unknown_share(corpus, tokenizer.unk_token_id)
-    say_unknown(f"{corpus.n_tokens:,}, {per_sentence:.1f} a sentence", unknown, tokenizer.unk_token)
+    advice = NEEDS_ANOTHER_VOCABULARY
+    if source is None:
+        advice = (
+            f"words of more than {MAX_WORD_LENGTH} characters are, as in text without blanks, and all characters but"
+            f" the {MAX_ALPHABET:,} most frequent ones"
+        )
+    per_sentence = corpus.n_tokens / corpus.n_sentences
+    say_unknown(f"{corpus.n_tokens:,}, {per_sentence:.1f} a sentence", unknown, tokenizer.unk_token, advice)
 
 
 def unknown_share(corpus: PackedCorpus, unk_token_id: int) -> float:

@@ -19,32 +19,34 @@ N_SPECIAL = 3  # [CLS] A [SEP] B [SEP]
 # So many tokens, from all over a corpus, tell well enough how much of it is seen.
 MOST_WATCHED_TOKENS = 500_000
 
+# Among fewer pairs, either label may by chance be as rare as `balance_warning` warns of: three standard deviations.
+FEW_PAIRS = 225
+
 
 def cut_long_sentences(corpus: PackedCorpus, max_length: int) -> PackedCorpus:
-    """The same tokens, but sentences that are too long for the recipe are cut into pieces of half a window.
+    """The same tokens, but in documents of long sentences, those longer than half a window are cut into halves of one.
 
-    Cut are those longer than a window, and in a document whose sentences are on average longer than half a window, all
-    that are. Two such neighbours do not fit into a window, and what `draw_pairs` cuts off their ends is much the same
-    in every epoch: of lines of 100 tokens a quarter would never be seen, of text without any stops nearly all. Only the
-    last two pieces of a sentence, which share what is left, are shorter than half a window.
+    Of long sentences are documents whose sentences are on average longer than half a window. Two such neighbours do not
+    fit into a window, and what `draw_pairs` cuts off their ends is much the same in every epoch: of lines of 100 tokens
+    a quarter would never be seen, of text without any stops nearly all. Only the last two pieces of a sentence, which
+    share what is left, are shorter than half a window.
 
-    A corpus without such sentences is returned as it is: of usual text, the pairs are those of google-research/bert.
+    A long sentence among shorter ones stays whole, and a corpus without documents of long sentences is returned as it
+    is: of usual text, the pairs are those of google-research/bert, which shows all but a hundredth of it.
     """
-    window = max_length - N_SPECIAL
-    half = max(1, (window + 1) // 2)
+    half = max(1, (max_length - N_SPECIAL + 1) // 2)
     starts = corpus.sentence_starts
-    lengths = np.diff(starts)
-    is_long = lengths > window
     firsts, ends = corpus.documents.T
-    for first, end in corpus.documents[starts[ends] - starts[firsts] > half * (ends - firsts)]:
-        is_long[first:end] = lengths[first:end] > half
-    if not is_long.any():
+    of_long_sentences = corpus.documents[starts[ends] - starts[firsts] > half * (ends - firsts)].tolist()
+    if not of_long_sentences:
         return corpus
-    n_pieces = np.where(is_long, -(-lengths // half), 1)
+    n_pieces = np.ones(len(starts) - 1, dtype=np.int64)
+    for first, end in of_long_sentences:
+        n_pieces[first:end] = -(-np.diff(starts[first : end + 1]) // half)
     first_piece = np.concatenate([[0], np.cumsum(n_pieces)])  # of each sentence
     place = np.arange(first_piece[-1]) - np.repeat(first_piece[:-1], n_pieces)  # of each piece, in its sentence
     cut = np.append(np.repeat(starts[:-1], n_pieces) + half * place, starts[-1])
-    last = first_piece[1:][is_long] - 1
+    last = first_piece[1:][n_pieces > 1] - 1
     cut[last] = (cut[last - 1] + cut[last + 1]) // 2
     return PackedCorpus(corpus.ids, cut, first_piece[corpus.documents])
 
@@ -171,8 +173,13 @@ def balance_warning(pairs: np.ndarray, corpus: PackedCorpus) -> str | None:
             f"the documents are short, {per_document:.1f} sentences on average, and nothing follows the last one. Do "
             "blank lines separate documents, rather than sentences or paragraphs?"
         )
-    else:
+    elif len(pairs) < FEW_PAIRS:
         why = f"there are only {len(pairs):,} of them, and chance decides. Add text."
+    else:
+        why = (
+            "many sentences are longer than what the model reads at a time, so that none fits beside them. Are there "
+            "lines or tables without full stops among shorter sentences?"
+        )
     return (
         f"{share:.0%} of the sentence pairs are random, {1 - share:.0%} consecutive: next-sentence prediction learns "
         f"little from that. It is so because {why}"
