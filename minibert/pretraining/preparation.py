@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from minibert.labels import IGNORE_INDEX, IS_NEXT
 from minibert.report import NEEDS_ANOTHER_VOCABULARY, counted, say, say_unknown
 from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, files_passed_over
-from minibert.text.dataset import PretrainingDataset
+from minibert.text.dataset import Example, PretrainingDataset
 from minibert.text.packed import PackedCorpus, check_replaceable
 from minibert.text.pairs import balance_warning, random_share, seen_share
 from minibert.text.source import CorpusSource
@@ -113,12 +114,12 @@ def show_examples(dataset: PretrainingDataset, tokenizer: BertTokenizer, count: 
         parts = {"reads": tokenizer.decode(example["input_ids"]), "answers": ", ".join(_answers(example, tokenizer))}
         lines = [f"example {index:,}: {label}"]
         for name, text in parts.items():
-            indent = {"initial_indent": f"  {name:<8} ", "subsequent_indent": " " * 11}
+            indent: dict[str, Any] = {"initial_indent": f"  {name:<8} ", "subsequent_indent": " " * 11}
             lines.append(textwrap.fill(text, 110, **indent, break_long_words=False, break_on_hyphens=False))
         yield "\n".join(lines)
 
 
-def _answers(example: dict, tokenizer: BertTokenizer) -> Iterator[str]:
+def _answers(example: Example, tokenizer: BertTokenizer) -> Iterator[str]:
     """For every labelled token, what stands in its place and what it was."""
     labelled = np.flatnonzero(example["labels"] != IGNORE_INDEX)
     seen = tokenizer.convert_ids_to_tokens(example["input_ids"][labelled])

@@ -81,7 +81,7 @@ def draw_pairs(
 def _walk_document(
     corpus: PackedCorpus, document: int, target: int, max_tokens: int, rng: random.Random, pairs: array
 ) -> None:
-    starts = memoryview(corpus.sentence_starts)  # gives Python ints, faster than an array does
+    starts = corpus.sentence_starts.data  # gives Python ints, faster than an array does
     sentence, end = corpus.documents[document].tolist()
     while sentence < end:
         chunk_end = _reach(starts, sentence, end, target)
