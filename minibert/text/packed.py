@@ -123,8 +123,9 @@ class PackedCorpus:
         """
         if self.n_sentences < 2:
             raise CorpusError("the corpus is a single sentence: nothing can be held out of it. Add more text.")
-        train, held_out = hold_out(self.sentence_starts, self.documents, every)
-        return tuple(type(self)(self.ids, self.sentence_starts, documents) for documents in (train, held_out))
+        parts = hold_out(self.sentence_starts, self.documents, every)
+        train, held_out = (type(self)(self.ids, self.sentence_starts, documents) for documents in parts)
+        return train, held_out
 
 
 def vocabulary_hash(tokenizer: BertTokenizer) -> str:
