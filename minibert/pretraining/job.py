@@ -120,7 +120,7 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
     torch.manual_seed(options.seed)
     model = _model(tokenizer, options, preset)
     tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-    train, held_out = corpus.split(every=max(20, corpus.n_tokens // HELD_OUT_TOKENS))
+    train, held_out = corpus.split(every=max(20, -(-corpus.n_tokens // HELD_OUT_TOKENS)))
     max_length = min(preset.max_length, model.config.max_position_embeddings)
     dataset = PretrainingDataset(
         train,

@@ -123,10 +123,8 @@ class PackedCorpus:
         """
         if self.n_sentences < 2:
             raise CorpusError("the corpus is a single sentence: nothing can be held out of it. Add more text.")
-        train, held_out = (
-            type(self)(self.ids, self.sentence_starts, documents)
-            for documents in hold_out(self.sentence_starts, self.documents, every)
-        )
+        parts = hold_out(self.sentence_starts, self.documents, every)
+        train, held_out = (type(self)(self.ids, self.sentence_starts, documents) for documents in parts)
         return train, held_out
 
 
