@@ -153,14 +153,14 @@ def example_batch(model: BertPreTrainedModel, shape: tuple[int, int], seed: int 
     """Random `INPUTS` of (B, S), or (B, 2, S) for multiple choice; the last sequence is half padding."""
     config, generator = model.config, torch.Generator().manual_seed(seed)
     batch, length = shape
-    shape = (batch, 2, length) if isinstance(model, BertForMultipleChoice) else shape
-    mask = torch.ones(shape, dtype=torch.long)
+    sizes = (batch, 2, length) if isinstance(model, BertForMultipleChoice) else shape
+    mask = torch.ones(sizes, dtype=torch.long)
     if batch > 1:
         mask[-1, ..., length - length // 2 :] = 0
     return {
-        "input_ids": torch.randint(config.vocab_size, shape, generator=generator),
+        "input_ids": torch.randint(config.vocab_size, sizes, generator=generator),
         "attention_mask": mask,
-        "token_type_ids": torch.randint(config.type_vocab_size, shape, generator=generator),
+        "token_type_ids": torch.randint(config.type_vocab_size, sizes, generator=generator),
     }
 
 
@@ -177,7 +177,7 @@ class _Tuple(nn.Module):
 
 @torch.inference_mode()
 def _run(model: BertPreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    outputs = model(**inputs)
+    outputs = model(return_dict=True, **inputs)
     return {name: outputs[name] for name in outputs.keys()}  # noqa: SIM118 (it has keys(), and is no dict)
 
 

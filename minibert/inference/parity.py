@@ -3,7 +3,7 @@
 Nothing here knows the reference but by the names of its modules (`checkpoint.key_map`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +37,13 @@ class Comparison:
 def choose_class(checkpoint: Checkpoint) -> tuple[type[BertPreTrainedModel], dict[str, Any]]:
     """The class that uses most of the weights that the checkpoint has, and arguments for it."""
     said = getattr(tasks, saved_as(checkpoint), None)
-    is_ours = isinstance(said, type) and issubclass(said, BertPreTrainedModel)
     names, _ = from_reference(checkpoint.tensors())
     parts = {our_name.split(".")[0] for our_name in names}
     has_pooler = "bert.pooler.dense.weight" in names
     if {"mlm_head", "nsp_head"} <= parts and has_pooler:
         return tasks.BertForPreTraining, {}
-    if is_ours and parts & {"nsp_head", "classifier", "span_classifier"}:
+    has_task = bool(parts & {"nsp_head", "classifier", "span_classifier"})
+    if has_task and isinstance(said, type) and issubclass(said, BertPreTrainedModel):
         return said, {}  # three classes have a "classifier": only the config can tell which one it is
     if "mlm_head" in parts:
         return tasks.BertForMaskedLM, {}
@@ -95,10 +95,10 @@ def plant_fault(model: BertPreTrainedModel, module: str, seed: int = 0) -> None:
         layers = f"layer.0-{model.config.num_hidden_layers - 1}."
         known = ", ".join(name.replace("layer.0.", layers) for name in first_layer)
         raise ValueError(f"this model has no module {module!r}; it has {known}")
-    target = model.get_submodule(names[module])
-    noise = torch.randn(target.weight.shape, generator=torch.Generator().manual_seed(seed))
+    weight = model.get_parameter(f"{names[module]}.weight").detach()
+    noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
     # A new parameter, because the old one may be shared: a tied decoder's fault must not be the embeddings' as well.
-    target.weight = nn.Parameter(target.weight.detach() + FAULT * noise)
+    model.get_submodule(names[module]).weight = nn.Parameter(weight + FAULT * noise)
 
 
 def module_names(model: BertPreTrainedModel) -> dict[str, str]:
@@ -125,7 +125,7 @@ def _record(model: nn.Module, names: dict[str, str], inputs: dict[str, Tensor]) 
     """The outputs of the modules `names` ({short name: full name}) as they come, then those of the model."""
     outputs: dict[str, Tensor] = {}
 
-    def keep_as(name: str):
+    def keep_as(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         return lambda module, args, output: outputs.update({name: output})
 
     hooks = [model.get_submodule(name).register_forward_hook(keep_as(short)) for short, name in names.items()]
@@ -140,7 +140,7 @@ def _record(model: nn.Module, names: dict[str, str], inputs: dict[str, Tensor]) 
 def _compare(name: str, found: Tensor, expected: Tensor) -> Comparison:
     expected = expected.reshape(found.shape)  # inside our model batch and position are one dimension
     difference = (found - expected).abs().max().item()
-    return Comparison(name, difference, (_ordinal(found) - _ordinal(expected)).abs().max().item())
+    return Comparison(name, difference, int((_ordinal(found) - _ordinal(expected)).abs().max()))
 
 
 def _ordinal(x: Tensor) -> Tensor:

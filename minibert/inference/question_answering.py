@@ -164,8 +164,14 @@ def _characters(encoding: Encoding, span: TokenSpan, whole_words: bool) -> tuple
     """Where the words that the span touches, or its tokens, begin and end in the context."""
     if not whole_words:
         return encoding.offsets[span.first][0], encoding.offsets[span.last][1]
-    first, last = (encoding.word_to_chars(encoding.token_to_word(token), 1) for token in (span.first, span.last))
-    return first[0], last[1]
+    return _word(encoding, span.first)[0], _word(encoding, span.last)[1]
+
+
+def _word(encoding: Encoding, token: int) -> tuple[int, int]:
+    word = encoding.token_to_word(token)
+    place = None if word is None else encoding.word_to_chars(word, 1)
+    assert place is not None  # a span lies in the context, and each token of that is part of a word
+    return place
 
 
 def _describe(context: str, answers: dict[tuple[int, int], float]) -> list[dict]:

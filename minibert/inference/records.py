@@ -54,8 +54,10 @@ def read_records(path: str, is_json: bool) -> Iterator[list[Record]]:
 
 def _standard_input(name: str) -> Iterator[Iterator[tuple[int, str]]]:
     """Numbered lines: those that have come, as soon as there is one."""
-    number, begun = 1, []  # the parts of a line that has not ended
-    while part := sys.stdin.buffer.read1(READ_BYTES):
+    number = 1
+    begun: list[bytes] = []  # the parts of a line that has not ended
+    stream: Any = sys.stdin.buffer  # has a read1, though its type does not say so
+    while part := stream.read1(READ_BYTES):
         *lines, rest = part.split(b"\n")
         if lines:
             lines[0] = b"".join([*begun, lines[0]])

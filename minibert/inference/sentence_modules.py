@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer, normalizers
+from tokenizers import normalizers
 from torch import Tensor, nn
 
 from minibert.text.tokenizer import BertTokenizer
@@ -79,14 +79,13 @@ class SentenceModules:
 
         longest: how many tokens the model can read.
         """
-        tokenizer = copy.copy(given)
+        tokenizer = copy.deepcopy(given) if self.do_lower_case else copy.copy(given)
         limit = given.model_max_length if self.max_length is None else self.max_length
         tokenizer.model_max_length = min(limit, longest)
         if self.do_lower_case:
-            backend = Tokenizer.from_str(given.backend_tokenizer.to_str())
+            backend = tokenizer.backend_tokenizer
             usual = [] if backend.normalizer is None else [backend.normalizer]
             backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *usual])
-            tokenizer.backend_tokenizer = backend
         return tokenizer
 
 

@@ -87,8 +87,9 @@ class TokenClassificationPipeline(Pipeline):
         windows = self.windows(texts, truncation=True, max_length=self.max_length, stride=overlap)
         probabilities = self.batched(windows, self._classify)
         tagged: list[list[Token]] = [[] for _ in texts]
-        for row, number in enumerate(windows["overflow_to_sample_mapping"]):
-            tokens = self._tokens(texts[number], windows.encodings[row], probabilities[row])
+        rows = (windows["overflow_to_sample_mapping"], windows.encodings or (), probabilities)
+        for number, encoding, of_window in zip(*rows, strict=True):
+            tokens = self._tokens(texts[number], encoding, of_window)
             if tagged[number]:  # a window that goes on where another one ended, after `overlap` tokens that both have
                 del tagged[number][len(tagged[number]) - (overlap - overlap // 2) :]
                 tokens = tokens[overlap // 2 :]

@@ -26,7 +26,7 @@ each length that occurs, and whoever looks inside the model (hooks, for example)
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -184,7 +184,7 @@ def is_on_gpu(x: Tensor) -> bool:
     return x.is_cuda
 
 
-def flash_attention_for(dtype: torch.dtype) -> Callable[..., Tensor] | None:
+def flash_attention_for(dtype: torch.dtype) -> Callable[..., Any] | None:
     """PyTorch's attention over flat tokens and offsets, which is for GPUs and half precision; None where there is none.
 
     Source: Dao 2023, "FlashAttention-2"; `torch.nn.attention.varlen`.
