@@ -26,7 +26,22 @@ from minibert.model.tasks import (
 )
 from minibert.text.tokenizer import AutoTokenizer, BertTokenizer, BertTokenizerFast
 from minibert.training.arguments import TrainingArguments
-from minibert.training.collation import DataCollatorWithPadding
+from minibert.training.callbacks import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState
+from minibert.training.collation import (
+    DataCollatorForLanguageModeling,
+    DataCollatorForTokenClassification,
+    DataCollatorWithPadding,
+    default_data_collator,
+)
+from minibert.training.evaluation_loop import EvalPrediction
+from minibert.training.optimization import (
+    get_constant_schedule,
+    get_constant_schedule_with_warmup,
+    get_cosine_schedule_with_warmup,
+    get_linear_schedule_with_warmup,
+    get_scheduler,
+)
+from minibert.training.seeding import set_seed
 from minibert.training.trainer import Trainer
 
 __version__ = "0.1.0"
@@ -54,8 +69,22 @@ __all__ = [
     "BertPreTrainedModel",
     "BertTokenizer",
     "BertTokenizerFast",
+    "DataCollatorForLanguageModeling",
+    "DataCollatorForTokenClassification",
     "DataCollatorWithPadding",
+    "EarlyStoppingCallback",
+    "EvalPrediction",
     "Trainer",
+    "TrainerCallback",
+    "TrainerControl",
+    "TrainerState",
     "TrainingArguments",
+    "default_data_collator",
+    "get_constant_schedule",
+    "get_constant_schedule_with_warmup",
+    "get_cosine_schedule_with_warmup",
+    "get_linear_schedule_with_warmup",
+    "get_scheduler",
     "pipeline",
+    "set_seed",
 ]

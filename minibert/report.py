@@ -16,9 +16,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def say_unknown(tokens: str, share: float, unk_token: str) -> None:
+NEEDS_ANOTHER_VOCABULARY = "take one that was made for its language and script, or train one on it"
+
+
+def say_unknown(tokens: str, share: float, unk_token: str, advice: str = NEEDS_ANOTHER_VOCABULARY) -> None:
     """Print the `tokens` of a text, and the share of them that the vocabulary does not know, with a warning if many."""
     say("tokens", f"{tokens}; {share:.2%} are {unk_token}")
     if share > MOST_UNKNOWN:
-        advice = "take a vocabulary that was made for its language and script, or train one on it"
         say("warning", f"{share:.0%} of the text is unknown to the vocabulary, so nothing is learnt of it: {advice}")

@@ -15,7 +15,9 @@ def test_defaults_are_those_people_know():
     ours = TrainingArguments(output_dir="run")
     theirs = {f.name: f.default for f in fields(transformers.TrainingArguments)}
     # None there: found out when it is needed.
-    common = {name for name in vars(ours) if name != "output_dir" and theirs.get(name) not in (None, MISSING)}
+    # Of report_to the versions disagree: what is installed in the older ones, nothing in the newest.
+    unlike = {"output_dir", "report_to"}
+    common = {name for name in vars(ours) if name not in unlike and theirs.get(name) not in (None, MISSING)}
     assert {"learning_rate", "warmup_steps", "per_device_train_batch_size", "seed", "max_grad_norm"} <= common
     assert {name: getattr(ours, name) for name in common} == {name: theirs[name] for name in common}
 
@@ -48,6 +50,11 @@ def test_folders_become_paths_and_logs_go_to_the_output():
         ("lr_scheduler_type", "staircase"),
         ("layerwise_lr_decay", 0),
         ("layerwise_lr_decay", 1.1),
+        ("dataloader_num_workers", -1),
+        ("logging_strategy", "never"),
+        ("save_strategy", "best"),
+        ("train_sampling_strategy", "sequential"),
+        ("log_level", "loud"),
     ],
 )
 def test_an_impossible_value_is_refused(name, value):
@@ -71,3 +78,60 @@ def test_warm_up_in_steps_needs_a_run_in_steps():
     with pytest.raises(ValueError, match="^warmup_steps must be a ratio .*10"):
         TrainingArguments("run", max_minutes=1, warmup_steps=10)
     assert TrainingArguments("run", max_minutes=1, warmup_steps=0.1).warmup_steps == 0.1
+
+
+def test_names_that_changed():
+    assert TrainingArguments("run", train_sampling_strategy="group_by_length").group_by_length
+    assert TrainingArguments("run", no_cuda=True).use_cpu and not TrainingArguments("run").use_cpu
+    args = TrainingArguments("run", per_device_train_batch_size=3, per_device_eval_batch_size=4)
+    assert (args.train_batch_size, args.eval_batch_size) == (3, 4)
+    epoch = transformers.trainer_utils.IntervalStrategy.EPOCH
+    args = TrainingArguments("run", eval_strategy=epoch, lr_scheduler_type=transformers.SchedulerType.COSINE)
+    assert (args.eval_strategy, args.lr_scheduler_type) == ("epoch", "cosine")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "metric", "greater"),
+    [
+        ({}, "loss", False),
+        ({"metric_for_best_model": "eval_loss"}, "eval_loss", False),
+        ({"metric_for_best_model": "f1"}, "f1", True),
+        ({"metric_for_best_model": "perplexity", "greater_is_better": False}, "perplexity", False),
+    ],
+)
+def test_what_is_better(arguments, metric, greater):
+    args = TrainingArguments("run", **arguments)
+    assert (args.metric_for_best_model, args.greater_is_better) == (metric, greater)
+
+
+@pytest.mark.parametrize(
+    ("report_to", "expected"),
+    [(None, None), ("all", None), (["all"], None), ("none", False), (["none"], False), ([], False)]
+    + [("tensorboard", True), (["tensorboard"], True)],
+)
+def test_where_numbers_go(report_to, expected):
+    assert TrainingArguments("run", report_to=report_to).uses_tensorboard is expected
+
+
+@pytest.mark.parametrize("report_to", ["wandb", ["tensorboard", "wandb"]])
+def test_trackers_that_are_not_spoken_to(report_to):
+    with pytest.raises(ValueError, match="^report_to='wandb' is not supported, only 'tensorboard' or 'none'; .*on_log"):
+        TrainingArguments("run", report_to=report_to)
+
+
+def test_a_tracker_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="report_to='tensorboard' needs TensorBoard: pip install tensorboard"):
+        TrainingArguments("run", report_to="tensorboard")
+    assert TrainingArguments("run").uses_tensorboard is None
+
+
+@pytest.mark.parametrize(
+    ("gpu", "arguments", "found"),
+    [(False, {}, "a CPU"), (True, {"use_cpu": True}, "a CPU"), (True, {"bf16": True}, "bf16=True")],
+)
+def test_float16_is_for_gpus(monkeypatch, gpu, arguments, found):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    with pytest.raises(ValueError, match=f"^fp16=True is for a GPU, in place of bf16, found {found}; leave it out"):
+        TrainingArguments("run", fp16=True, **arguments)
+    assert TrainingArguments("run", fp16=gpu).fp16 is gpu

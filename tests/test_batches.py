@@ -1,15 +1,16 @@
 """The order of a run's examples: each once an epoch, decided by seed and epoch, whoever computes them."""
 
-import itertools
 from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.batches import LENGTH_POOL, StepBatches, batches_by_length
+from minibert.training.batches import StepBatches, StepSampler
+from minibert.training.evaluation_batches import LENGTH_POOL
 
 
 class Sentences:
@@ -33,12 +34,19 @@ class Sentences:
 
 def make(dataset, rank=0, count=1, **arguments):
     args = TrainingArguments("run", **({"per_device_train_batch_size": 4} | arguments))
-    return StepBatches(dataset, list, args, SimpleNamespace(rank=rank, count=count))
+    processes = SimpleNamespace(rank=rank, count=count)
+    loader = DataLoader(dataset, batch_sampler=StepSampler(dataset, args, processes), collate_fn=list)
+    return StepBatches(loader, args, processes)
 
 
 def steps(batches, n_steps, epoch=0, step=0):
     """Of each step: the micro-batches, and the position after it."""
-    return list(itertools.islice(batches.from_position(epoch, step), n_steps))
+    run = []
+    while len(run) < n_steps:
+        for found in batches.rest_of_epoch(epoch, step):
+            run.append(found)
+            epoch, step = found[1]
+    return run[:n_steps]
 
 
 def indices(step):
@@ -123,25 +131,6 @@ def test_fetched_at_once_where_the_dataset_can():
 
     ((micro_batch,), _) = steps(make(AtOnce(9)), 1)[0]
     assert [example["at_once"] for example in micro_batch.batch] == [4] * 4
-
-
-# --- to evaluate on
-
-
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_batches_by_length(size):
-    data = Sentences(size)
-    batches = list(batches_by_length(data, 4))
-    assert sorted(index for indices, _ in batches for index in indices) == list(range(size))
-    assert all([example["index"] for example in examples] == indices for indices, examples in batches)
-    assert [len(indices) for indices, _ in batches].count(4) >= size // 4 - size // (4 * LENGTH_POOL)
-    lengths = [[len(example["input_ids"]) for example in examples] for _, examples in batches]
-    padding = 1 - sum(map(sum, lengths)) / sum(max(batch) * len(batch) for batch in lengths)
-    assert padding < (0.03 if size == 1000 else 0.35)
-
-
-def test_batches_of_what_has_no_length_come_in_order():
-    assert [x for _, batch in batches_by_length(range(500), 3) for x in batch] == list(range(500))
 
 
 # --- shared among processes and micro-batches

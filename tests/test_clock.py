@@ -20,7 +20,7 @@ def now(monkeypatch):
 
 
 def make(steps_per_epoch=10, processes=ALONE, **arguments):
-    return RunClock(TrainingArguments("run", learning_rate=1.0, **arguments), steps_per_epoch, processes)
+    return RunClock(TrainingArguments("run", **arguments), steps_per_epoch, processes)
 
 
 @pytest.mark.parametrize(
@@ -40,12 +40,12 @@ def test_length_of_the_run(arguments, total):
 
 def test_steps(now):
     clock = make(max_steps=2)
-    assert (clock.position, clock.is_over, clock.learning_rate) == (0, False, 1)
+    assert (clock.position, clock.is_over, clock.learning_rate_factor) == (0, False, 1)
     now.seconds += 1000  # no matter how long
     clock.tick(tokens=5)
-    assert (clock.position, clock.is_over, clock.learning_rate) == (1, False, 0.5)
+    assert (clock.position, clock.is_over, clock.learning_rate_factor) == (1, False, 0.5)
     clock.tick(tokens=5)
-    assert (clock.position, clock.is_over, clock.learning_rate) == (2, True, 0)
+    assert (clock.position, clock.is_over, clock.learning_rate_factor) == (2, True, 0)
 
 
 def test_minutes(now):
@@ -53,17 +53,17 @@ def test_minutes(now):
     now.seconds += 45
     assert clock.position == 0  # time is read once a step: what is decided from it does not change in between
     clock.tick(tokens=5)
-    assert (clock.position, clock.is_over, clock.learning_rate) == (45, False, 0.25)
+    assert (clock.position, clock.is_over, clock.learning_rate_factor) == (45, False, 0.25)
     now.seconds += 45
     clock.tick(tokens=5)
-    assert (clock.seconds, clock.position, clock.is_over, clock.learning_rate) == (90, 60, True, 0)
+    assert (clock.seconds, clock.position, clock.is_over, clock.learning_rate_factor) == (90, 60, True, 0)
 
 
 def test_warm_up(now):
     clock = make(max_minutes=1, warmup_ratio=0.5)
     rates = []
     for _ in range(7):
-        rates.append(clock.learning_rate)
+        rates.append(clock.learning_rate_factor)
         now.seconds += 10
         clock.tick(tokens=0)
     assert rates == pytest.approx([0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3, 0])
@@ -101,7 +101,7 @@ def test_restore_goes_on_from_what_was_spent(now, arguments):
     now.seconds += 3  # building things, before the checkpoint is read
     second.restore(state)
     assert (second.step, second.tokens, second.seconds) == (1, 7, 20)
-    assert second.learning_rate == first.learning_rate < 1
+    assert second.learning_rate_factor == first.learning_rate_factor < 1
     now.seconds += 10
     second.tick(tokens=7)
     assert (second.step, second.tokens, second.seconds) == (2, 14, 30)

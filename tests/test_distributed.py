@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from training_runs import build_trainer, in_children, last_state, same
 
+from minibert import Trainer, TrainerCallback, TrainingArguments
+from minibert.training.batch import label_count
 from minibert.training.checkpointing import checkpoints
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE, read_metrics
@@ -135,7 +137,10 @@ def test_the_same_global_batch_gives_the_same_losses(alone, tmp_path, per_device
 
 def test_only_the_mean_over_all_labels_does_that(alone, tmp_path, monkeypatch):
     """Micro-batches have different numbers of labels: the mean of their means is another number."""
-    monkeypatch.setattr("minibert.training.trainer.Trainer._share_label_count", lambda *_: None)
+    own = label_count  # each micro-batch divides by its own number of labels
+    monkeypatch.setattr(
+        "minibert.training.trainer.share_label_counts", lambda parts, _: [own(batch) for batch, _ in parts]
+    )
     divided = run_divided(tmp_path, 2, 4, max_steps=8)
     assert max(abs(a - b) for a, b in zip(divided["loss"], alone[8]["loss"][:8], strict=True)) > 1e-4
 
@@ -161,6 +166,72 @@ def test_the_first_process_alone_writes_and_a_resume_is_bit_exact(tmp_path):
     assert same(last_state(tmp_path / "rest"), last_state(tmp_path / "whole"))
     rows = (tmp_path / "rest" / METRICS_FILE).read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows] == list(range(5, 11))
+
+
+class Stop(TrainerCallback):
+    """Wants to stop, to save and to evaluate at other steps in every process."""
+
+    def on_step_end(self, args, state, control, **others):
+        rank = Processes.join().rank
+        control.should_save |= state.global_step == 2 + rank
+        control.should_training_stop |= rank == 1 and state.global_step == 5
+
+
+def stop_by_one(rank, folder):
+    trainer = build_trainer(folder, max_steps=50, save_strategy="no")
+    trainer.add_callback(Stop)
+    trainer.train()
+    assert trainer.state.global_step == 5
+
+
+def test_what_a_callback_wants_in_one_is_done_by_all(tmp_path):
+    in_processes(stop_by_one, tmp_path)
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
+
+
+class OwnLoader(Trainer):
+    def get_train_dataloader(self):
+        return [{"x": torch.ones(1)}]
+
+
+def train_with_a_loader_of_ones_own(rank, folder):
+    with pytest.raises(ValueError, match="get_train_dataloader: a loader of one's own feeds one process, found 2"):
+        OwnLoader(nn.Linear(1, 1), TrainingArguments(folder / str(rank), use_cpu=True)).train()
+
+
+def test_a_loader_of_ones_own_would_feed_all_alike(tmp_path):
+    in_processes(train_with_a_loader_of_ones_own, tmp_path)
+
+
+class SumOfWords(Trainer):
+    """The mean over all words of the step, from a sum."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels = inputs.pop("labels")
+        inputs.pop("labelled_logits_only"), inputs.pop("next_sentence_label"), inputs.pop("label_count")
+        logits = model(**inputs).prediction_logits
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / num_items_in_batch
+        return (loss, None) if return_outputs else loss
+
+
+def train_on_sums(rank, folder, arguments):
+    whole = {"ddp_find_unused_parameters": True, "max_steps": 6, "save_strategy": "no"}  # the NSP head learns nothing
+    made = build_trainer(folder, dropout=0.0, **whole, **arguments)
+    trainer = SumOfWords(made.model, made.args, made.data_collator, made.train_dataset)
+    trainer.train()
+
+
+def test_the_count_for_a_loss_of_ones_own_is_that_of_all(tmp_path):
+    train_on_sums(0, tmp_path / "alone", {"per_device_train_batch_size": 9})
+    in_processes(
+        train_on_sums, tmp_path / "together", {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 2}
+    )
+    train_on_sums(0, tmp_path / "divided", {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 3})
+    alone, divided = ([r["loss"] for r in read_metrics(tmp_path / n / METRICS_FILE)] for n in ("alone", "divided"))
+    assert divided == pytest.approx(alone, abs=1e-5) and len(alone) == 6
+    together = [row["loss"] for row in read_metrics(tmp_path / "together" / METRICS_FILE)]
+    train_on_sums(0, tmp_path / "twelve", {"per_device_train_batch_size": 12})
+    assert together == pytest.approx([r["loss"] for r in read_metrics(tmp_path / "twelve" / METRICS_FILE)], abs=1e-5)
 
 
 def press_ctrl_c_in_one(rank, folder):

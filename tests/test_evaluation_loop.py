@@ -148,7 +148,7 @@ def test_texts_of_similar_lengths_share_a_batch_and_predictions_come_in_order(gu
 def test_what_has_no_row_for_each_example_cannot_be_put_in_order(guessing):
     model, sentences = guessing
     labelled = {"labelled_logits_only": True}
-    with pytest.raises(ValueError, match=r"logits: expected a row for each of the batch's 4 examples, found \d+"):
+    with pytest.raises(ValueError, match=r"predictions: expected a row for each of the batch's 4 examples, found \d+"):
         evaluate(model, sentences, lambda items: collate(items) | labelled, 4)
 
 

@@ -2,10 +2,13 @@
 
 import errno
 import itertools
+import os
 import random
 import resource
 import shutil
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -28,7 +31,10 @@ from minibert.training.checkpointing import STATE_FILE, checkpoints
 from minibert.training.failures import TrainingError
 from minibert.training.metrics_log import METRICS_FILE, MetricsLog, read_metrics
 
-TRAINING = [f"minibert/training/{name}.py" for name in ("trainer", "checkpointing", "batches", "clock", "metrics_log")]
+TRAINING = [
+    f"minibert/training/{name}.py"
+    for name in ("trainer", "resumable", "checkpointing", "batches", "clock", "metrics_log")
+]
 SAVING = ["minibert/training/checkpointing.py"]
 
 
@@ -83,14 +89,14 @@ def test_killed_at_random_moments(undisturbed, tmp_path):
 def train_then_die_in_save(folder, number):
     """Killed at a line of the first checkpoint that this process writes."""
     trainer = build_trainer(folder, save_total_limit=2)
-    save, lines = trainer._save, Lines(SAVING, number)
+    save, lines = trainer._save_run, Lines(SAVING, number)
 
     def save_and_die(metrics=None):
-        trainer._save = save
+        trainer._save_run = save
         with lines:
             return save(metrics)
 
-    trainer._save = save_and_die
+    trainer._save_run = save_and_die
     trainer.train(resume_from_checkpoint=True)
 
 
@@ -177,6 +183,42 @@ def test_ctrl_c_saves_also_where_nothing_else_does(tmp_path):
     assert [folder.name for folder in checkpoints(tmp_path)] == ["checkpoint-6"]
     with pytest.raises(KeyboardInterrupt):  # from now on it is what it was
         signal.raise_signal(signal.SIGINT)
+
+
+class Slow(torch.utils.data.Dataset):
+    """What it is made of, a quarter of a second later."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        time.sleep(0.25 / 8)
+        return self.dataset[index]
+
+
+def press_ctrl_c_in_the_terminal(folder):
+    """All processes of the terminal hear of it, those that make the batches, too."""
+    os.setpgrp()
+    trainer = build_trainer(folder, dataloader_num_workers=2, save_strategy="no")
+    trainer.train_dataset = Slow(trainer.train_dataset)
+
+    def press():
+        while trainer.state.global_step < 3:
+            time.sleep(0.001)
+        time.sleep(0.1)  # while it waits for the next batch
+        os.killpg(0, signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    run(trainer.train)
+
+
+def test_ctrl_c_with_workers(tmp_path):
+    assert in_child(press_ctrl_c_in_the_terminal, tmp_path / "run", stderr=tmp_path / "said") == 130
+    (saved,) = checkpoints(tmp_path / "run")
+    assert (tmp_path / "said").read_text().startswith(f"interrupted: saved {saved}; go on with --resume")
 
 
 # --- full disk, broken numbers

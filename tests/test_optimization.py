@@ -72,9 +72,8 @@ def test_layer_wise_decay():
         expected = next((parts[part] for part in parts if name.startswith(part)), 0.125)  # else: embeddings
         assert rate == pytest.approx(expected), name
     for group in optimizer.param_groups:
-        assert group["lr"] == 1e-2 * group["lr_scale"]
         assert {p.ndim > 1 for p in group["params"]} == {group["weight_decay"] > 0}
-    assert optimizer.param_groups[0]["lr_scale"] == 1
+    assert optimizer.param_groups[0]["lr"] == 1e-2  # the largest first
 
 
 def test_layer_wise_decay_needs_to_know_the_layers():
@@ -111,3 +110,66 @@ def test_twenty_steps_equal_plain_adamw():
     for our_p, their_p, old in zip(ours.parameters(), theirs.parameters(), before, strict=True):
         torch.testing.assert_close(our_p, their_p, rtol=1e-10, atol=1e-12)
         assert (our_p - old).abs().min() > 1e-4  # everything moved
+
+
+# --- schedules for loops of one's own
+
+OWN_LOOPS = {
+    "linear": lambda library, o: library.get_linear_schedule_with_warmup(o, 5, 20),
+    "linear by name": lambda library, o: library.get_linear_schedule_with_warmup(
+        o, num_warmup_steps=0, num_training_steps=20
+    ),
+    "linear, warm-up longer than the run": lambda library, o: library.get_linear_schedule_with_warmup(o, 30, 20),
+    "cosine": lambda library, o: library.get_cosine_schedule_with_warmup(o, 3, 20),
+    "constant": lambda library, o: library.get_constant_schedule(o),
+    "constant with warm-up": lambda library, o: library.get_constant_schedule_with_warmup(o, num_warmup_steps=7),
+    "constant with a warm-up of one": lambda library, o: library.get_constant_schedule_with_warmup(o, 1),
+    "get_scheduler": lambda library, o: library.get_scheduler("linear", o, 2, 20),
+    "get_scheduler, cosine": lambda library, o: library.get_scheduler(
+        name="cosine", optimizer=o, num_warmup_steps=0, num_training_steps=20
+    ),
+    "get_scheduler, constant": lambda library, o: library.get_scheduler("constant", o),
+}
+
+
+@pytest.mark.parametrize("name", OWN_LOOPS)
+def test_schedules_of_loops_of_ones_own(name):
+    rates = []
+    for library in (transformers, minibert):
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
+        schedule = OWN_LOOPS[name](library, optimizer)
+        seen = []
+        for _ in range(25):
+            seen.append((schedule.get_last_lr()[0], optimizer.param_groups[0]["lr"]))
+            optimizer.step()
+            schedule.step()
+        rates.append(torch.tensor(seen, dtype=torch.float64))
+    torch.testing.assert_close(rates[1][:21], rates[0][:21], rtol=0, atol=1e-15)
+    if "cosine" in name:  # past the end of the run, theirs rises again
+        assert (rates[1][20:].abs() < 1e-15).all()
+    else:
+        torch.testing.assert_close(rates[1], rates[0], rtol=0, atol=1e-15)
+
+
+def test_a_schedule_goes_on_where_it_was():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
+    whole = minibert.get_linear_schedule_with_warmup(optimizer, 5, 20)
+    for _ in range(9):
+        optimizer.step()
+        whole.step()
+    rest = minibert.get_linear_schedule_with_warmup(optimizer, 5, 20, last_epoch=8)
+    assert rest.get_last_lr() == pytest.approx(whole.get_last_lr(), abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("polynomial", 1, 2), "name must be one of linear, cosine, constant, constant_with_warmup, got 'polynomial'"),
+        (("linear", 1), "the schedule 'linear' needs num_training_steps"),
+        (("constant", 1, 2), "the schedule 'constant' has no warm-up: leave it out, or choose 'constant_with_warmup'"),
+    ],
+)
+def test_schedules_that_cannot_be(arguments, words):
+    name, *numbers = arguments
+    with pytest.raises(ValueError, match=words):
+        minibert.get_scheduler(name, torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0), *numbers)

@@ -15,6 +15,8 @@ from minibert.text.pairs import (
     random_share,
     seen_share,
 )
+from minibert.text.stdlib_docs import python_documentation
+from minibert.text.tokenizer import BertTokenizer
 
 
 def corpus_of(documents):
@@ -228,6 +230,13 @@ def test_the_warning_names_the_cause():
         assert not short or f"the documents are short, {len(documents[0]):.1f} sentences on average" in warning
 
 
+def test_the_warning_names_long_sentences_among_short_ones():
+    corpus = corpus_of([[150, 10, 10] * 20] * 40)
+    assert cut_long_sentences(corpus, 128) is corpus
+    pairs = draw_pairs(corpus, 128, seed=0, epoch=0)
+    assert "many sentences are longer than what the model reads at a time" in balance_warning(pairs, corpus)
+
+
 # --- what is seen of long sentences
 
 
@@ -236,19 +245,28 @@ def pieces_of(corpus):
     return [np.diff(corpus.sentence_starts[first : end + 1]).tolist() for first, end in corpus.documents]
 
 
-def test_long_sentences_are_cut_into_pieces_of_half_a_window():
-    corpus = corpus_of([[3, 20, 5], [10], [11, 31], [1]])
+def test_in_documents_of_long_sentences_they_are_cut_into_halves_of_a_window():
+    corpus = corpus_of([[3, 20, 5, 5], [30], [11, 31, 4], [12, 8, 10], [14, 8, 11]])
     cut = cut_long_sentences(corpus, 23)  # 20 tokens, of which a half is 10
-    assert pieces_of(cut) == [[3, 10, 10, 5], [10], [5, 6, 10, 10, 5, 6], [1]]
+    assert pieces_of(cut) == [[3, 20, 5, 5], [10, 10, 10], [5, 6, 10, 10, 5, 6, 4], [12, 8, 10], [7, 7, 8, 5, 6]]
     assert cut.ids is corpus.ids and cut.n_tokens == corpus.n_tokens
-    train, held_out = corpus.split(every=5)
-    assert pieces_of(cut_long_sentences(train, 23)) == [[3, 10, 10, 5], [10], [5, 6, 10, 10, 5, 6]]
-    assert pieces_of(cut_long_sentences(held_out, 23)) == [[1]]
+    some = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[[4, 0]])
+    assert pieces_of(cut_long_sentences(some, 23)) == [[7, 7, 8, 5, 6], [3, 20, 5, 5]]
 
 
-def test_short_sentences_stay_whole():
-    lengths = random_corpus(0, longest_sentence=31)
-    assert pieces_of(cut_long_sentences(corpus_of(lengths), 64)) == lengths
+def test_usual_text_stays_as_it_is():
+    """So that its pairs are those of the recipe: a long sentence now and then, but not on average."""
+    rng = random.Random(0)
+    lengths = [[rng.randint(1, 30) for _ in range(20)] + [rng.randint(32, 200)] for _ in range(50)]
+    corpus = corpus_of(lengths)
+    assert cut_long_sentences(corpus, 64) is corpus
+
+
+def test_of_pythons_documentation_that_is_held_out_nothing_is_cut(stdlib_modules):
+    """On it models are compared, so its pairs are those of the recipe."""
+    tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
+    _, held_out = PackedCorpus.from_documents(python_documentation(stdlib_modules), tokenizer).split()
+    assert cut_long_sentences(held_out, 128) is held_out and np.diff(held_out.sentence_starts).max() > 125
 
 
 @pytest.mark.parametrize("lengths", [[[1500] * 10] * 6, [[100] * 20] * 20, [[125] * 20] * 20, [[3000]] * 20])

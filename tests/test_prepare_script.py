@@ -108,6 +108,14 @@ def test_unknown_words_are_told_of(capsys, prepared, tmp_path):
     assert "warning     50% of the text is unknown to the vocabulary" in ending.out
 
 
+def test_why_words_are_unknown_to_a_vocabulary_of_the_text_itself(capsys, tmp_path):
+    (tmp_path / "blankless.txt").write_text("\n".join(f"กขฃคฅฆงจ{'ฉชซฌ' * 50} ญฎฏ {'ฐฑฒ' * 40}" for _ in range(30)))
+    arguments = ("--corpus", tmp_path / "blankless.txt", "--vocab-size", 300, "--output", tmp_path / "data")
+    ending = prepare(capsys, *arguments)
+    why = "words of more than 100 characters are, as in text without blanks, and all characters but the 1,000 most"
+    assert re.search(f"warning .*unknown to the vocabulary, so nothing is learnt of it: {why}", ending.out)
+
+
 def test_documents_without_ends_are_told_of(capsys, corpus, tmp_path):
     arguments = ("--vocab-size", 300, "--output", tmp_path / "data")
     (tmp_path / "lines.txt").write_text("".join(f"Line {i} of a text.\n" for i in range(100)))

@@ -1,5 +1,6 @@
 """A run that goes on from a checkpoint ends, bit for bit, as the one that was never interrupted."""
 
+import dataclasses
 import json
 import time
 from types import SimpleNamespace
@@ -89,11 +90,79 @@ def test_true_without_a_checkpoint(tmp_path):
         build_trainer(tmp_path).train(resume_from_checkpoint=True)
 
 
-def test_another_number_of_processes(undisturbed, tmp_path):
+# --- as another run
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"per_device_train_batch_size": 4}, "examples in a step: was 8, is 4"),
+        ({"gradient_accumulation_steps": 3}, "examples in a step: was 8, is 24"),
+        ({"seed": 7}, "seed of the data: was 42, is 7"),
+        ({"data_seed": 7}, "seed of the data: was 42, is 7"),
+        ({"group_by_length": True}, "group_by_length: was False, is True"),
+        ({"per_device_train_batch_size": 4, "seed": 7}, "was 8, is 4; seed of the data: was 42, is 7"),
+    ],
+)
+def test_other_numbers_are_refused_by_name(undisturbed, tmp_path, changes, words):
+    """Some examples would never be seen, and others twice."""
+    with pytest.raises(ResumeError, match=rf"checkpoint-4: its run began otherwise \(.*{words}\); go on with"):
+        build_trainer(tmp_path, **changes).train(undisturbed / "checkpoint-4")
+    assert not checkpoints(tmp_path)
+
+
+def test_another_data_set_is_refused(undisturbed, tmp_path):
     trainer = build_trainer(tmp_path)
-    trainer.processes = SimpleNamespace(rank=0, count=2, is_first=True, device=torch.device("cpu"))
-    with pytest.raises(ResumeError, match="written by 1 processes, resumed by 2"):
-        trainer._resume(undisturbed / "checkpoint-4")
+    size = len(trainer.train_dataset)
+    trainer.train_dataset = torch.utils.data.Subset(trainer.train_dataset, range(size - 1))
+    with pytest.raises(ResumeError, match=f"examples in train_dataset: was {size}, is {size - 1}"):
+        trainer.train(undisturbed / "checkpoint-4")
+
+
+def test_another_number_of_processes(undisturbed, tmp_path):
+    trainer = build_trainer(tmp_path, per_device_train_batch_size=4)
+    trainer.processes = dataclasses.replace(trainer.processes, count=2)
+    with pytest.raises(ResumeError, match=r"began otherwise \(processes: was 1, is 2\)"):
+        trainer.train(undisturbed / "checkpoint-4")
+
+
+def test_another_optimizer_or_schedule(undisturbed, tmp_path):
+    trainer = build_trainer(tmp_path)
+    optimizer = torch.optim.SGD(trainer.model.parameters(), lr=0.1)
+    trainer.optimizers = optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer)
+    words = "optimizer: was AdamW, is SGD; schedule: was RunSchedule, is ConstantLR"
+    with pytest.raises(ResumeError, match=words):
+        trainer.train(undisturbed / "checkpoint-4")
+
+
+def test_other_frozen_layers(undisturbed, tmp_path):
+    trainer = build_trainer(tmp_path)
+    trainer.model.freeze("encoder")
+    with pytest.raises(ResumeError, match="checkpoint-4: its optimizer has other groups of parameters .*freeze"):
+        trainer.train(undisturbed / "checkpoint-4")
+
+
+def test_a_checkpoint_that_does_not_say_what_it_began_with(undisturbed, tmp_path):
+    checkpoint = tmp_path / "checkpoint-4"
+    checkpoint.mkdir()
+    state = torch.load(undisturbed / "checkpoint-4" / STATE_FILE, weights_only=True)
+    del state["facts"]
+    torch.save(state, checkpoint / STATE_FILE)
+    with pytest.raises(ResumeError, match="checkpoint-4: written by an earlier minibert"):
+        build_trainer(tmp_path).train(checkpoint)
+
+
+def test_the_same_step_in_other_parts(undisturbed, tmp_path):
+    """Half the batch and two of them: no bits are promised, but every example is seen."""
+    whole, rest = RecordingCollator(), RecordingCollator()
+    build_trainer(tmp_path / "whole", collator=whole).train()
+    arguments = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+    build_trainer(tmp_path / "rest", collator=rest, **arguments).train(undisturbed / "checkpoint-4")
+    assert len(rest.seen) == 2 * 12
+    for step, parts in zip(whole.seen[4:], zip(rest.seen[::2], rest.seen[1::2], strict=True), strict=True):
+        width = max(ids.shape[1] for ids, _, _ in parts)
+        rows = [row.tolist() + [0] * (width - len(row)) for ids, _, _ in parts for row in ids]
+        assert sorted(rows) == sorted(step[0].tolist())
 
 
 # --- minutes

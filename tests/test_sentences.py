@@ -3,7 +3,7 @@
 import pytest
 
 from minibert.text import sentences
-from minibert.text.sentences import LONGEST_SENTENCE, split_sentences
+from minibert.text.sentences import LONGEST_SENTENCE, PIECE_LENGTH, split_sentences
 
 # Each case is written with a bar where a sentence ends.
 SENTENCES = [
@@ -56,14 +56,17 @@ def test_text_without_stops_is_cut_into_pieces():
     words = [f"word{i}" for i in range(2000)]
     pieces = split_sentences(" ".join(words))
     assert [word for piece in pieces for word in piece.split()] == words
-    assert all(LONGEST_SENTENCE - 10 < len(piece) <= LONGEST_SENTENCE for piece in pieces[:-1])
-    assert len(split_sentences("A " * (LONGEST_SENTENCE // 2 - 1) + "B. More.")) == 2  # just as long as it may be
+    assert all(PIECE_LENGTH - 10 < len(piece) <= PIECE_LENGTH for piece in pieces[:-1])
+    longest = "A " * (LONGEST_SENTENCE // 2 - 2) + "BBB."
+    assert split_sentences(f"{longest} More.") == [longest, "More."]
+    assert len(split_sentences(f"A{longest} More.")) > LONGEST_SENTENCE // PIECE_LENGTH
+    assert split_sentences(f"A b.{' ' * LONGEST_SENTENCE}More.") == ["A b.", "More."]  # blanks are no text
 
 
 @pytest.mark.parametrize("letter", ["字", "ก", "x"])
 def test_text_without_blanks_is_cut_as_well(letter):
-    pieces = split_sentences(f" {letter * (2 * LONGEST_SENTENCE + 7)}。end")
-    assert [len(piece) for piece in pieces] == [LONGEST_SENTENCE, LONGEST_SENTENCE, 8, 3]
+    pieces = split_sentences(f" {letter * (10 * PIECE_LENGTH + 7)}。end")
+    assert [len(piece) for piece in pieces] == [PIECE_LENGTH] * 10 + [8, 3]
 
 
 def test_no_character_of_long_text_is_lost():

@@ -290,10 +290,23 @@ def test_metrics(tmp_path):
         return collate(items) | {"attention_mask": torch.tensor([[1, 1, 0]] * len(items))}
 
     train(
-        tmp_path / "run", WithTerms(), collator=with_mask, max_steps=8, logging_steps=3, logging_dir=tmp_path / "logs"
+        tmp_path / "run",
+        WithTerms(),
+        collator=with_mask,
+        max_steps=8,
+        logging_steps=3,
+        logging_first_step=True,
+        logging_dir=tmp_path / "logs",
     )
     rows = metrics(tmp_path / "logs")
     assert [row["step"] for row in rows] == [1, 3, 6, 8]  # the first, every third, and the last
     for row in rows:
         assert row["first_loss"] + row["second_loss"] == pytest.approx(row["loss"], rel=1e-5)
         assert row["seconds"] >= 0 and row["tokens_per_second"] > 0 and row["learning_rate"] >= 0
+
+
+def test_a_collator_that_makes_no_batch(tmp_path):
+    with pytest.raises(
+        ValueError, match="a batch must be a dict of the model's arguments, found list; pass a data_col"
+    ):
+        train(tmp_path, collator=list)

@@ -83,6 +83,8 @@ def last_state(folder):
     """All that the last checkpoint holds, but the time that the run took."""
     state = torch.load(checkpoints(Path(folder))[-1] / STATE_FILE, weights_only=True)
     del state["clock"]["seconds"]
+    for row in state["log_history"]:
+        del row["seconds"], row["tokens_per_second"]
     return state
 
 

@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
                 whole = corpus
                 _, corpus = whole.split()  # what `minibert pretrain` holds out
                 say_held_out(whole, corpus)
-            say_tokens(corpus, tokenizer)
+            say_tokens(corpus, tokenizer, options.model)
             score_text(model, tokenizer, has_nsp_head, corpus, PretrainingOptions.seed)
     if paradigms:
         score_pairs(model, tokenizer, paradigms)

@@ -20,7 +20,7 @@ def main(options: argparse.Namespace) -> None:
     corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, options.output)
     say_vocabulary(tokenizer, options.tokenizer)
     corpus.split()  # pretraining will do that: rather refused now than then
-    say_tokens(corpus, tokenizer)
+    say_tokens(corpus, tokenizer, options.tokenizer)
     dataset = PretrainingDataset(corpus, tokenizer, Preset.max_length, options.seed)
     say_pairs(dataset)
     for paragraph in show_examples(dataset, tokenizer, options.show):

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from minibert.model.bert import BertModel, BertModelOutput
 from minibert.model.packing import Packing
-from minibert.training.batches import Batch, batches_by_length, fetch_examples
+from minibert.training.batch import Batch, fetch_examples
+from minibert.training.evaluation_batches import batches_by_length
 from minibert.training.trainer import Trainer, TrainOutput
 
 # So many texts are encoded at a time: nothing is kept for a backward pass, so there is room for many.
@@ -54,12 +55,13 @@ class FrozenEncoderTrainer(Trainer):
     @contextlib.contextmanager
     def _remembered_features(self) -> Iterator[None]:
         """Inside, the data sets bring their features along, and the encoder lets them through."""
-        encoder, train, evaluation, collate = self.model.bert, self.train_dataset, self.eval_dataset, self.data_collator
+        encoder, collate = self.model.bert, self.data_collator
+        train, evaluation = self.train_dataset, self.eval_dataset
         try:
             self.train_dataset = self._encode(train)
             if self.args.eval_strategy != "no":
                 self.eval_dataset = self._encode(evaluation)
-            self.data_collator = functools.partial(collate_with_features, collate)
+            self.data_collator = functools.partial(collate_with_features, self._collator_of(train))
             self.model.bert = RememberingEncoder(encoder)
             yield
         finally:
@@ -67,20 +69,23 @@ class FrozenEncoderTrainer(Trainer):
             self.train_dataset, self.eval_dataset, self.data_collator = train, evaluation, collate
 
     @torch.no_grad()
-    def _encode(self, dataset: Dataset | None) -> "FeatureDataset | None":
-        """Run the encoder over a data set, texts of similar lengths together."""
+    def _encode(self, dataset: Any) -> Any:
+        """Run the encoder over a data set, or each of several by name, texts of similar lengths together."""
+        if isinstance(dataset, dict):
+            return {name: self._encode(part) for name, part in dataset.items()}
         if dataset is None or len(dataset) == 0:
             return dataset
         if hasattr(dataset, "set_epoch"):
             name = type(dataset).__name__
             raise ValueError(f"a frozen encoder needs examples that stay the same, but {name} changes them (set_epoch)")
-        encoder = self.model.bert.eval()
+        encoder, collate = self.model.bert.eval(), self._collator_of(dataset)
         features = FeatureDataset(dataset, encoder.config.hidden_size, self.args.output_dir)
         with tqdm(total=len(dataset), desc="encoding", leave=False, disable=self.args.disable_tqdm) as bar:
             for indices, examples in batches_by_length(dataset, BATCH_SIZE):
-                batch = self._to_device(self.data_collator(examples))
+                batch = self._to_device(collate(examples))
                 inputs = {name: batch[name] for name in ENCODER_INPUTS if name in batch}
-                output = self._forward(encoder, inputs)
+                with self._autocast():
+                    output = encoder(**inputs)
                 if encoder.pooler is not None:
                     rows = list(output.pooler_output[:, None])  # B times (1, D)
                 else:

@@ -39,7 +39,7 @@ from minibert.training.plots import plot_losses
 from minibert.training.run_folder import keep_settings, only_run_in, refuse_used
 from minibert.training.trainer import Trainer
 
-# At most as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
+# About as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
 HELD_OUT_TOKENS = 200_000
 
 # A trained model forgets what it knows at the rate at which a fresh one learns; google-research/bert's README advises
@@ -112,7 +112,7 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
             corpus, tokenizer = PackedCorpus.open(options.data, given), given
             say("corpus", f"{options.data}: {_counts(corpus)}")
         say_vocabulary(tokenizer, vocabulary)
-        say_tokens(corpus, tokenizer)
+        say_tokens(corpus, tokenizer, vocabulary)
         yield corpus, tokenizer
 
 
@@ -120,7 +120,7 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
     torch.manual_seed(options.seed)
     model = _model(tokenizer, options, preset)
     tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-    train, held_out = corpus.split(every=max(20, corpus.n_tokens // HELD_OUT_TOKENS))
+    train, held_out = corpus.split(every=max(20, -(-corpus.n_tokens // HELD_OUT_TOKENS)))
     max_length = min(preset.max_length, model.config.max_position_embeddings)
     dataset = PretrainingDataset(
         train,
@@ -219,6 +219,7 @@ def _train(
         output_dir=options.output_dir,
         max_minutes=options.minutes,
         per_device_train_batch_size=preset.batch_size,
+        logging_first_step=True,
         logging_steps=10,
         save_total_limit=2,
         seed=options.seed,

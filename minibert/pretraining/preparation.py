@@ -4,18 +4,21 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX, IS_NEXT
-from minibert.report import counted, say, say_unknown
+from minibert.report import NEEDS_ANOTHER_VOCABULARY, counted, say, say_unknown
 from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, files_passed_over
-from minibert.text.dataset import PretrainingDataset
+from minibert.text.dataset import Example, PretrainingDataset
 from minibert.text.packed import PackedCorpus, check_replaceable
 from minibert.text.pairs import balance_warning, random_share, seen_share
 from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
+from minibert.text.vocabulary import MAX_ALPHABET
+from minibert.text.wordpiece import MAX_WORD_LENGTH
 
 MANY_EPOCHS = 20  # what is not seen in so many will hardly ever be
 
@@ -61,11 +64,20 @@ def say_vocabulary(tokenizer: BertTokenizer, source: str | None) -> None:
     say("vocabulary", f"{len(tokenizer):,} word pieces" + (f" of {source}" if source else ", trained on the corpus"))
 
 
-def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer) -> None:
-    """Print how many tokens the text is, and how many of them the vocabulary does not know."""
-    per_sentence = corpus.n_tokens / corpus.n_sentences
+def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer, source: str | None) -> None:
+    """Print how many tokens the text is, and how many of them the vocabulary does not know.
+
+    source: where the vocabulary comes from; None: from this corpus
+    """
     unknown = unknown_share(corpus, tokenizer.unk_token_id)
-    say_unknown(f"{corpus.n_tokens:,}, {per_sentence:.1f} a sentence", unknown, tokenizer.unk_token)
+    advice = NEEDS_ANOTHER_VOCABULARY
+    if source is None:
+        advice = (
+            f"words of more than {MAX_WORD_LENGTH} characters are, as in text without blanks, and all characters but"
+            f" the {MAX_ALPHABET:,} most frequent ones"
+        )
+    per_sentence = corpus.n_tokens / corpus.n_sentences
+    say_unknown(f"{corpus.n_tokens:,}, {per_sentence:.1f} a sentence", unknown, tokenizer.unk_token, advice)
 
 
 def unknown_share(corpus: PackedCorpus, unk_token_id: int) -> float:
@@ -102,12 +114,12 @@ def show_examples(dataset: PretrainingDataset, tokenizer: BertTokenizer, count: 
         parts = {"reads": tokenizer.decode(example["input_ids"]), "answers": ", ".join(_answers(example, tokenizer))}
         lines = [f"example {index:,}: {label}"]
         for name, text in parts.items():
-            indent = {"initial_indent": f"  {name:<8} ", "subsequent_indent": " " * 11}
+            indent: dict[str, Any] = {"initial_indent": f"  {name:<8} ", "subsequent_indent": " " * 11}
             lines.append(textwrap.fill(text, 110, **indent, break_long_words=False, break_on_hyphens=False))
         yield "\n".join(lines)
 
 
-def _answers(example: dict, tokenizer: BertTokenizer) -> Iterator[str]:
+def _answers(example: Example, tokenizer: BertTokenizer) -> Iterator[str]:
     """For every labelled token, what stands in its place and what it was."""
     labelled = np.flatnonzero(example["labels"] != IGNORE_INDEX)
     seen = tokenizer.convert_ids_to_tokens(example["input_ids"][labelled])

@@ -218,7 +218,7 @@ def as_tensor(key: str, value: Any, return_tensors: str | None) -> Any:
     if 0 not in tensor.shape or not isinstance(value, list):
         return tensor
     # Without a number to infer a type from: these are ids all the same.
-    return tensor.long() if return_tensors == "pt" else tensor.astype(np.int64)
+    return tensor.long() if isinstance(tensor, torch.Tensor) else tensor.astype(np.int64)
 
 
 def pad_columns(columns: Mapping[str, list], width: int, pad_token_id: int, side: str) -> dict[str, list]:

@@ -1,6 +1,7 @@
 """Pretraining examples for a `DataLoader`: pairs of this epoch, masked, and collated into a padded batch."""
 
 from collections.abc import Sequence
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -12,7 +13,22 @@ from minibert.text.packed import PackedCorpus
 from minibert.text.pairs import cut_long_sentences, draw_pairs
 from minibert.text.tokenizer import BertTokenizer
 
-Example = dict[str, np.ndarray | int]
+
+class Examples(Protocol):
+    """A data set whose length is known, for which PyTorch's `Dataset` does not ask: a list of examples is one, too."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class Example(TypedDict):
+    """Arrays (length,), int64, and whether the sentences belong together."""
+
+    input_ids: np.ndarray
+    token_type_ids: np.ndarray
+    labels: np.ndarray
+    next_sentence_label: int
 
 
 class PretrainingDataset(Dataset):
@@ -56,15 +72,18 @@ class PretrainingDataset(Dataset):
         self.is_special[tokenizer.all_special_ids] = True
         self.begins_word = np.ones(self.vocab_size, dtype=bool)
         self.begins_word[[i for token, i in tokenizer.get_vocab().items() if token.startswith("##")]] = False
-        self.epoch: int | None = None
-        self.set_epoch(0)
+        self.epoch = 0
+        self.pairs = self._draw_pairs()
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the pairs of this epoch; call it before the epoch's `DataLoader` starts its workers."""
         if epoch == self.epoch:  # drawing those of a large corpus takes long enough to do it only once
             return
         self.epoch = epoch
-        self.pairs = draw_pairs(self.corpus, self.max_length, self.seed, epoch, self.short_probability)
+        self.pairs = self._draw_pairs()
+
+    def _draw_pairs(self) -> np.ndarray:
+        return draw_pairs(self.corpus, self.max_length, self.seed, self.epoch, self.short_probability)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -142,7 +161,8 @@ class PretrainingCollator:
         tensors = {name: torch.from_numpy(values) for name, values in batch.items()}
         next_sentence_label = torch.tensor([example["next_sentence_label"] for example in examples])
         label_count = int((batch["labels"] != IGNORE_INDEX).sum())
-        return tensors | {
+        return {
+            **tensors,
             "next_sentence_label": next_sentence_label,
             "label_count": label_count,
             "labelled_logits_only": True,

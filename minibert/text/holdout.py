@@ -1,16 +1,20 @@
-"""Which sentences of a corpus are kept away from training, to measure with: a share of the tokens, never more."""
+"""Which sentences of a corpus are kept away from training, to measure with: a small share of the tokens."""
 
 import numpy as np
 
+# Documents differ in length, so every twentieth of some hundreds may by chance be more than a twentieth of the tokens.
+# That they stay whole is worth so many shares: what is held out then does not depend on the vocabulary.
+MOST_SHARES = 2.5
+
 
 def hold_out(starts: np.ndarray, documents: np.ndarray, every: int) -> tuple[np.ndarray, np.ndarray]:
-    """The documents to train on, and those held out: at most a share of 1 / `every` of the tokens.
+    """The documents to train on, and those held out: a share of 1 / `every` of the tokens.
 
-    Every `every`-th document is held out, a whole one where that can be, because sentences of one document tell much
-    about each other. Of documents that together are more than the share, those that are longest give their last
-    sentences alone. Where these are less than half of the share, as with few documents, the end of the longest
-    document is held out as well. Where no sentence is as short as the share, the shortest at the end of a document is
-    held out all the same: there must be two sentences or more.
+    Every `every`-th document is held out, a whole one, because sentences of one document tell much about each other.
+    Where one of them is longer than the share, or all together than `MOST_SHARES` of it, those that are longest give
+    their last sentences alone, so that no more than the share is held out. Where the documents are less than half of
+    the share, as few may be, the end of the longest document is held out as well. Where no sentence is as short as the
+    share, the shortest at the end of a document is held out all the same: there must be two sentences or more.
 
     Args:
         starts: (n_sentences + 1,) where each sentence begins, in tokens.
@@ -23,7 +27,8 @@ def hold_out(starts: np.ndarray, documents: np.ndarray, every: int) -> tuple[np.
     share = int(lengths.sum()) // every
     cuts = ends.copy()  # where the part of each document begins that is held out
     chosen = np.arange(every - 1, len(documents), every)
-    most = _fair_part(lengths[chosen].tolist(), share)
+    are_small = lengths[chosen].max(initial=0) <= share and lengths[chosen].sum() <= MOST_SHARES * share
+    most = int(lengths.max()) if are_small else _fair_part(lengths[chosen].tolist(), share)
     cuts[chosen] = [_last_sentences(starts, first, end, most) for first, end in documents[chosen].tolist()]
     rest = share - int((starts[ends] - starts[cuts]).sum())
     if rest > share / 2:

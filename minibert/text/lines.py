@@ -7,8 +7,9 @@ import shlex
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 # The marks at the beginning of files in other encodings; that of UTF-16 is also the beginning of UTF-32's.
 _MARKS = {
@@ -45,7 +46,7 @@ def numbered_lines(file: Path, longest: int = -1) -> Iterator[tuple[int, str]]:
         raise CorpusError(f"{place}: cannot be read ({error.strerror or error}).") from error
 
 
-def _parts(stream: BinaryIO, longest: int) -> Iterator[tuple[int, bytes]]:
+def _parts(stream: BufferedIOBase, longest: int) -> Iterator[tuple[int, bytes]]:
     """Numbered lines; one of more than `longest` bytes in parts that end at a blank, or where a character does."""
     number, rest = 1, b""
     while read := stream.readline(longest):

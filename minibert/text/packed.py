@@ -117,14 +117,15 @@ class PackedCorpus:
         return len(self.documents)
 
     def split(self, every: int = 20) -> tuple[Self, Self]:
-        """Documents to train on, and what is held out of the corpus: at most one token in `every`; see `hold_out`.
+        """Documents to train on, and what is held out of the corpus: about one token in `every`; see `hold_out`.
 
         Both share the arrays. Raises `CorpusError` for a corpus of one sentence.
         """
         if self.n_sentences < 2:
             raise CorpusError("the corpus is a single sentence: nothing can be held out of it. Add more text.")
-        train, held_out = hold_out(self.sentence_starts, self.documents, every)
-        return tuple(type(self)(self.ids, self.sentence_starts, documents) for documents in (train, held_out))
+        parts = hold_out(self.sentence_starts, self.documents, every)
+        train, held_out = (type(self)(self.ids, self.sentence_starts, documents) for documents in parts)
+        return train, held_out
 
 
 def vocabulary_hash(tokenizer: BertTokenizer) -> str:

@@ -19,22 +19,36 @@ N_SPECIAL = 3  # [CLS] A [SEP] B [SEP]
 # So many tokens, from all over a corpus, tell well enough how much of it is seen.
 MOST_WATCHED_TOKENS = 500_000
 
+# Among fewer pairs, either label may by chance be as rare as `balance_warning` warns of: three standard deviations.
+FEW_PAIRS = 225
+
 
 def cut_long_sentences(corpus: PackedCorpus, max_length: int) -> PackedCorpus:
-    """The same tokens, but a sentence that is longer than half a window is cut into pieces that are no longer.
+    """The same tokens, but in documents of long sentences, those longer than half a window are cut into halves of one.
 
-    Two longer ones do not fit into a window, and cutting at both ends, again and again, leaves the same middles: of
-    lines of 100 tokens, a quarter would never be seen, of text without any stops nearly all. Only the last two pieces
-    of a sentence, which share what is left, are shorter than half a window.
+    Of long sentences are documents whose sentences are on average longer than half a window. Two such neighbours do not
+    fit into a window, and what `draw_pairs` cuts off their ends is much the same in every epoch: of lines of 100 tokens
+    a quarter would never be seen, of text without any stops nearly all. Only the last two pieces of a sentence, which
+    share what is left, are shorter than half a window.
+
+    A long sentence among shorter ones stays whole, and a corpus without documents of long sentences is returned as it
+    is: of usual text, the pairs are those of google-research/bert, which shows all but a hundredth of it.
     """
     half = max(1, (max_length - N_SPECIAL + 1) // 2)
-    n_pieces = -(-np.diff(corpus.sentence_starts) // half)
+    starts = corpus.sentence_starts
+    firsts, ends = corpus.documents.T
+    of_long_sentences = corpus.documents[starts[ends] - starts[firsts] > half * (ends - firsts)].tolist()
+    if not of_long_sentences:
+        return corpus
+    n_pieces = np.ones(len(starts) - 1, dtype=np.int64)
+    for first, end in of_long_sentences:
+        n_pieces[first:end] = -(-np.diff(starts[first : end + 1]) // half)
     first_piece = np.concatenate([[0], np.cumsum(n_pieces)])  # of each sentence
     place = np.arange(first_piece[-1]) - np.repeat(first_piece[:-1], n_pieces)  # of each piece, in its sentence
-    starts = np.append(np.repeat(corpus.sentence_starts[:-1], n_pieces) + half * place, corpus.sentence_starts[-1])
+    cut = np.append(np.repeat(starts[:-1], n_pieces) + half * place, starts[-1])
     last = first_piece[1:][n_pieces > 1] - 1
-    starts[last] = (starts[last - 1] + starts[last + 1]) // 2
-    return PackedCorpus(corpus.ids, starts, first_piece[corpus.documents])
+    cut[last] = (cut[last - 1] + cut[last + 1]) // 2
+    return PackedCorpus(corpus.ids, cut, first_piece[corpus.documents])
 
 
 def draw_pairs(
@@ -67,7 +81,7 @@ def draw_pairs(
 def _walk_document(
     corpus: PackedCorpus, document: int, target: int, max_tokens: int, rng: random.Random, pairs: array
 ) -> None:
-    starts = memoryview(corpus.sentence_starts)  # gives Python ints, faster than an array does
+    starts = corpus.sentence_starts.data  # gives Python ints, faster than an array does
     sentence, end = corpus.documents[document].tolist()
     while sentence < end:
         chunk_end = _reach(starts, sentence, end, target)
@@ -134,7 +148,8 @@ def seen_share(corpus: PackedCorpus, max_length: int, seed: int, epochs: int) ->
     """
     step = -(-corpus.n_tokens // MOST_WATCHED_TOKENS)
     part = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[::step])
-    pairs = np.concatenate([draw_pairs(part, max_length, seed, epoch) for epoch in range(epochs)])
+    bar = tqdm(range(epochs), desc="looking what is seen", unit=" epochs", delay=2, leave=False)
+    pairs = np.concatenate([draw_pairs(part, max_length, seed, epoch) for epoch in bar])
     return covered_tokens(pairs[:, :4].reshape(-1, 2)) / part.n_tokens
 
 
@@ -158,8 +173,13 @@ def balance_warning(pairs: np.ndarray, corpus: PackedCorpus) -> str | None:
             f"the documents are short, {per_document:.1f} sentences on average, and nothing follows the last one. Do "
             "blank lines separate documents, rather than sentences or paragraphs?"
         )
-    else:
+    elif len(pairs) < FEW_PAIRS:
         why = f"there are only {len(pairs):,} of them, and chance decides. Add text."
+    else:
+        why = (
+            "many sentences are longer than what the model reads at a time, so that none fits beside them. Are there "
+            "lines or tables without full stops among shorter sentences?"
+        )
     return (
         f"{share:.0%} of the sentence pairs are random, {1 - share:.0%} consecutive: next-sentence prediction learns "
         f"little from that. It is so because {why}"

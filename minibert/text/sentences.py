@@ -2,9 +2,10 @@
 
 import re
 
-# What calls itself a sentence and is longer is none: text without stops, a table, a list of words. About 400 tokens
-# of English, so that few true sentences are cut, and no piece of text is too large to be tokenized or held out.
-LONGEST_SENTENCE = 2_000  # characters
+# Characters. What is longer and holds no stop is no sentence but text without stops, a table, a list of words: nothing
+# that is worth keeping together. Of such text, pieces as long as long sentences are made, about 50 tokens of English.
+LONGEST_SENTENCE = 2_000
+PIECE_LENGTH = 250
 
 # Stops, what may close after them, and white space. Nothing here can fail once it has begun (`++` and `*+` give nothing
 # back), so a run of stops is read once, however long it is. The second kind never stands inside a sentence, and often
@@ -29,7 +30,7 @@ _ABBREVIATION = re.compile(
 _BEFORE_NUMBER = re.compile(r"nos?|vols?|pp?|figs?|ch|chap|sec|art|eq", re.IGNORECASE)
 
 # As many characters as are allowed, up to white space; of a longer word, a part.
-_PIECE = re.compile(rf"\S(?:.{{0,{LONGEST_SENTENCE - 1}}}(?!\S)|\S{{0,{LONGEST_SENTENCE - 1}}})", re.DOTALL)
+_PIECE = re.compile(rf"\S(?:.{{0,{PIECE_LENGTH - 1}}}(?!\S)|\S{{0,{PIECE_LENGTH - 1}}})", re.DOTALL)
 
 
 def split_sentences(paragraph: str) -> list[str]:
@@ -39,8 +40,8 @@ def split_sentences(paragraph: str) -> list[str]:
     space, unless what follows begins in lower case, or the full stop belongs to an abbreviation, an initial,
     or the number of a list item. In a paragraph without any capital letter, lower case may begin a sentence.
     The stops of Chinese, Japanese, Hindi, Amharic and others always end one. It is wrong now and then ("at 5 p.m. He
-    left" stays whole): the recipe only needs sentences, not perfect ones. Of text without stops it makes pieces of
-    `LONGEST_SENTENCE` characters.
+    left" stays whole): the recipe only needs sentences, not perfect ones. More than `LONGEST_SENTENCE` characters
+    without a stop are cut into pieces of `PIECE_LENGTH`.
     """
     lowercase_begins = paragraph.islower()
     sentences: list[str] = []
@@ -56,9 +57,10 @@ def split_sentences(paragraph: str) -> list[str]:
 
 def _add(sentences: list[str], text: str) -> None:
     """Append what stands between two stops: one sentence, none if it is blank, or several pieces."""
+    text = text.strip()
     if len(text) > LONGEST_SENTENCE:
         sentences += [piece.rstrip() for piece in _PIECE.findall(text)]
-    elif text := text.strip():
+    elif text:
         sentences.append(text)
 
 

@@ -34,7 +34,8 @@ def python_documentation(modules: Iterable[tuple[Path, list[str]]] | None = None
     seen: set[str] = set()
     modules = module_docstrings() if modules is None else modules
     for text in [*_topics(), *("\n\n".join(docstrings) for _, docstrings in modules)]:
-        paragraphs = [p for p in prose_paragraphs(text) if not (p in seen or seen.add(p))]
+        paragraphs = [p for p in dict.fromkeys(prose_paragraphs(text)) if p not in seen]
+        seen.update(paragraphs)
         document = [sentence for paragraph in paragraphs for sentence in split_sentences(paragraph)]
         if document:
             yield document
@@ -44,7 +45,7 @@ def _topics() -> Iterator[str]:
     try:
         from pydoc_data.topics import topics  # a dict of texts, and nothing else
     except ImportError:  # some Linux distributions put it into another package
-        topics = {}
+        return
     for name in sorted(topics):
         yield topics[name]
 

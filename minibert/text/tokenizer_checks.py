@@ -49,8 +49,9 @@ def _are_names(value: object) -> bool:
 
 
 def _is_length(value: object) -> bool:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return (is_whole and value > 0) or (isinstance(value, float) and value >= NO_LIMIT)
+    if isinstance(value, bool):
+        return False
+    return (isinstance(value, int) and value > 0) or (isinstance(value, float) and value >= NO_LIMIT)
 
 
 _FLAG = Expected("true or false", lambda value: isinstance(value, bool))

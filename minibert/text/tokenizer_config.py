@@ -101,7 +101,7 @@ def config_of(tokenizer: Any, normalizer: Any) -> dict[str, Any]:
 
 def _special(token: str | Mapping[str, Any]) -> str | AddedToken:
     """A special token: its text, or in older files a dict that also says how it takes up what is around it."""
-    return token if isinstance(token, str) else _added(token | {"special": True})
+    return token if isinstance(token, str) else _added({**token, "special": True})
 
 
 def _added(token: Mapping[str, Any]) -> AddedToken:

@@ -109,7 +109,8 @@ class Layout(NamedTuple):
 
     def width(self, longest: int) -> int:
         """To how many tokens rows are filled up, the longest of which has so many."""
-        width = self.max_length if self.padding == "max_length" else longest
+        limit = self.max_length if self.padding == "max_length" else None
+        width = longest if limit is None else limit
         multiple = self.pad_to_multiple_of or 1
         return -(-width // multiple) * multiple
 
@@ -164,7 +165,7 @@ def _copy(original: Tokenizer, layout: Layout) -> Tokenizer:
     copy.post_processor = original.post_processor
     copy.encode_special_tokens = original.encode_special_tokens
     copy.add_tokens(list(original.get_added_tokens_decoder().values()))
-    if layout.truncation:
+    if layout.truncation and layout.max_length is not None:
         copy.enable_truncation(
             layout.max_length,
             stride=layout.stride,

@@ -1,6 +1,6 @@
 """Names that other people's code reaches for: thin, and nothing here is needed to understand a tokenizer."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,7 @@ class FamiliarNames:
     """The part of `BertTokenizer` that answers to the rest of the reference's names."""
 
     _backends: Backends
+    __call__: Callable[..., BatchEncoding]
     is_fast = True
     pad_token_type_id = 0
     bos_token, bos_token_id, eos_token, eos_token_id = NoToken(), NoToken(), NoToken(), NoToken()

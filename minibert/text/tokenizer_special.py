@@ -1,7 +1,7 @@
 """The tokens that mean more than text: the five special ones, which have names, and those that are added."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
@@ -55,6 +55,7 @@ class SpecialTokens:
 
     _backends: Backends
     _special: dict[str, str]
+    convert_tokens_to_ids: Callable[..., Any]
 
     pad_token, pad_token_id = SpecialToken(), SpecialTokenId()
     unk_token, unk_token_id = SpecialToken(), SpecialTokenId()
@@ -133,7 +134,7 @@ class SpecialTokens:
     @property
     def all_special_ids(self) -> list[int]:
         """The ids of `all_special_tokens`."""
-        return [self._backends.original.token_to_id(token) for token in self.all_special_tokens]
+        return self.convert_tokens_to_ids(self.all_special_tokens)
 
     def add_tokens(self, new_tokens: Token | Sequence[Token], special_tokens: bool = False) -> int:
         """Have tokens found whole in a text; those that are new get the next free ids.
@@ -164,10 +165,11 @@ class SpecialTokens:
             expected = ", ".join((*NAMES, *ADDITIONAL))
             raise ValueError(f"special_tokens_dict: expected of the keys {expected}, found {sorted(unknown)}")
         for name in special_tokens_dict.keys() & {*NAMES}:
-            if not isinstance(special_tokens_dict[name], Token):
-                raise ValueError(f"{name}: expected a str or an AddedToken, found {special_tokens_dict[name]!r}")
-        if "unk_token" in special_tokens_dict:
-            self._check_unknown(special_tokens_dict["unk_token"])
+            token = special_tokens_dict[name]
+            if not isinstance(token, Token):
+                raise ValueError(f"{name}: expected a str or an AddedToken, found {token!r}")
+            if name == "unk_token":
+                self._check_unknown(token)
         count = 0
         for key, tokens in special_tokens_dict.items():
             count += self.add_tokens(tokens, special_tokens=True)

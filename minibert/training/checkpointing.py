@@ -107,6 +107,22 @@ def load_last_checkpoint(output_dir: Path, model: nn.Module) -> tuple[Path, dict
             warnings.warn(f"{error}: going on from {found[-1]}", stacklevel=2)
 
 
+def check_same_run(folder: Path, was: dict[str, Any] | None, now: dict[str, Any]) -> None:
+    """Raise `ResumeError`, naming what differs, if a checkpoint's run was set up otherwise than the one that goes on.
+
+    Args:
+        was, now: what makes it the same run: with other numbers it would see examples twice, or never.
+    """
+    if was is None:
+        raise ResumeError(f"{folder}: written by an earlier minibert, whose runs this one cannot go on with")
+    other = [f"{name}: was {was.get(name)}, is {now.get(name)}" for name in was | now if was.get(name) != now.get(name)]
+    if other:
+        raise ResumeError(
+            f"{folder}: its run began otherwise ({'; '.join(other)}); go on with the numbers and the data"
+            " that it began with, or start a new run"
+        )
+
+
 def checkpoints(output_dir: Path) -> list[Path]:
     """The whole checkpoints in a folder, in the order in which they were written.
 

@@ -47,10 +47,9 @@ class RunClock:
         return self.position >= self.total
 
     @property
-    def learning_rate(self) -> float:
-        """For the step that comes next."""
-        schedule, progress = self.args.lr_scheduler_type, self.position / self.total
-        return self.args.learning_rate * learning_rate_factor(schedule, progress, self.warmup)
+    def learning_rate_factor(self) -> float:
+        """The share of the peak learning rate for the step that comes next."""
+        return learning_rate_factor(self.args.lr_scheduler_type, self.position / self.total, self.warmup)
 
     @property
     def warmup(self) -> float:

@@ -35,3 +35,8 @@ class CtrlC:
             raise KeyboardInterrupt
         if not self.was_pressed:
             self.was_pressed, self._pressed_at = True, now
+
+
+def ignore_ctrl_c(worker: int) -> None:
+    """For a process that makes batches: the terminal's Ctrl-C reaches it, too, but the run has a step to end first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -19,11 +19,16 @@ class Processes:
     device: torch.device
 
     @classmethod
-    def join(cls) -> Self:
-        """Join the processes that `torchrun` started with this one, if it did (nccl on GPUs, gloo on CPUs)."""
+    def join(cls, use_cpu: bool = False) -> Self:
+        """Join the processes that `torchrun` started with this one, if it did (nccl on GPUs, gloo on CPUs).
+
+        Args:
+            use_cpu: although there is a GPU.
+        """
         count = int(os.environ.get("WORLD_SIZE", 1))
         local_rank = int(os.environ.get("LOCAL_RANK", 0))
-        device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        on_gpu = torch.cuda.is_available() and not use_cpu
+        device = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
         if device.type == "cuda":
             torch.cuda.set_device(device)  # what nccl sends objects through, and what `torch.cuda` speaks of
         if count > 1 and not dist.is_initialized():
@@ -35,9 +40,13 @@ class Processes:
         """The first process alone writes and talks."""
         return self.rank == 0
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """The model, or with several processes one whose gradients are averaged over them."""
-        return DistributedDataParallel(model) if self.count > 1 else model
+    def wrap(self, model: nn.Module, find_unused: bool = False) -> nn.Module:
+        """The model, or with several processes one whose gradients are averaged over them.
+
+        Args:
+            find_unused: whether the loss may leave out some of its parameters, which must be looked for in every step.
+        """
+        return DistributedDataParallel(model, find_unused_parameters=find_unused) if self.count > 1 else model
 
     def mean(self, value: Tensor | float) -> Tensor:
         """The mean of every process's `value`."""
@@ -65,3 +74,14 @@ class Processes:
         """Until every process is here."""
         if self.count > 1:
             dist.barrier()
+
+    def random_states(self) -> dict[str, list[Tensor | None]]:
+        """The states of every process's generators, on the CPU and on its GPU, which dropout draws from."""
+        on_gpu = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
+        return {"generators": self.gather(torch.get_rng_state()), "cuda_generators": self.gather(on_gpu)}
+
+    def restore_random_states(self, states: dict[str, list[Tensor | None]]) -> None:
+        """Go on from `random_states()` of as many processes."""
+        torch.set_rng_state(states["generators"][self.rank])
+        if self.device.type == "cuda" and states["cuda_generators"][self.rank] is not None:
+            torch.cuda.set_rng_state(states["cuda_generators"][self.rank])

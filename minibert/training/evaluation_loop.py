@@ -1,6 +1,6 @@
 """A pass over an evaluation set without training on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +10,16 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX
-from minibert.training.batches import Batch, batches_by_length
+from minibert.training.batch import Batch, examples_in, label_count
+from minibert.training.evaluation_batches import EvaluationBatches
+from minibert.training.returned import labels_of, loss_of, one_or_all, predictions_of
+from minibert.training.seeding import drawn
 
 
 class EvalPrediction(NamedTuple):
     """What `compute_metrics` gets: arrays, or tuples of them for models with several logits or labels."""
 
-    predictions: np.ndarray | tuple[np.ndarray, ...]  # the outputs called "...logits"
+    predictions: np.ndarray | tuple[np.ndarray, ...]  # the outputs called "...logits", or all but the loss
     label_ids: np.ndarray | tuple[np.ndarray, ...]  # the batches' entries called "...label..." or "...positions"
 
 
@@ -28,7 +31,10 @@ class PredictionOutput(NamedTuple):
     metrics: dict[str, float]
 
 
-@torch.inference_mode()
+# Of a batch: the loss, and what was predicted and what is right, None or a tensor or several.
+Predicted = tuple[Tensor | None, Any, Any]
+
+
 def evaluation_loop(
     model: nn.Module,
     forward: Callable[[Batch], Any],
@@ -37,31 +43,52 @@ def evaluation_loop(
     batch_size: int,
     keep_predictions: bool,
 ) -> tuple[float | None, EvalPrediction | None]:
+    """As `evaluate_batches`, for a data set and a function from a batch to what the model returns."""
+
+    def step(batch: Batch) -> Predicted:
+        outputs = forward(batch)
+        loss = loss_of(outputs)
+        return loss, one_or_all(predictions_of(outputs, loss is not None)), one_or_all(labels_of(batch))
+
+    return evaluate_batches(model, step, EvaluationBatches(dataset, batch_size, collate), keep_predictions)
+
+
+@torch.inference_mode()
+def evaluate_batches(
+    model: nn.Module,
+    step: Callable[[Batch], Predicted],
+    batches: Iterable[Batch],
+    keep_predictions: bool,
+    seed: int = 0,
+) -> tuple[float | None, EvalPrediction | None]:
     """The mean loss, if there are labels, and everything that was predicted, if it is to be kept.
 
-    A batch weighs as much as it has labels (`label_count`), or else examples. Examples of similar lengths share
-    a batch, but predictions come in the order of `dataset`.
+    A batch weighs as much as it has labels, or else examples.
+
+    Args:
+        batches: predictions come in the order of the batches, or, if they are `EvaluationBatches`, in that of the data.
+        seed: what is random in the batches is drawn with it, the same at every evaluation.
     """
-    if len(dataset) == 0:
+    if hasattr(batches, "dataset") and hasattr(batches.dataset, "__len__") and len(batches.dataset) == 0:
         raise ValueError("expected a data set with at least one example to evaluate on, found none")
     model.eval()
     total, weights = 0.0, 0.0
-    order, predictions, labels = [], [], []
-    with tqdm(total=len(dataset), desc="evaluating", leave=False, disable=len(dataset) < 10 * batch_size) as bar:
-        for indices, examples in batches_by_length(dataset, batch_size):
-            batch = collate(examples)
-            outputs = forward(batch)
-            if getattr(outputs, "loss", None) is not None:
-                weight = batch.get("label_count", len(indices))
-                total += outputs.loss.item() * weight
+    predictions, labels = [], []
+    count = len(batches) if hasattr(batches, "__len__") else None
+    with tqdm(total=count, desc="evaluating", leave=False, disable=count is not None and count < 10) as bar:
+        for batch in drawn(batches, seed, epoch=0):
+            size, counted = examples_in(batch), label_count(batch)
+            loss, predicted, right = step(batch)
+            if loss is not None and counted != 0:
+                weight = size if counted is None else counted
+                total += loss.item() * weight
                 weights += weight
             if keep_predictions:
-                order += indices
-                predictions.append(_rows(vars(outputs), _is_prediction, len(indices)))
-                labels.append(_rows(batch, _is_label, len(indices)))
-            bar.update(len(indices))
-    back = np.argsort(order)
-    prediction = EvalPrediction(_join(predictions, back), _join(labels, back)) if keep_predictions else None
+                predictions.append(_rows(predicted, size, "predictions"))
+                labels.append(_rows(right, size, "labels"))
+            bar.update()
+    order = np.argsort(batches.order) if isinstance(batches, EvaluationBatches) else slice(None)
+    prediction = EvalPrediction(_join(predictions, order), _join(labels, order)) if keep_predictions else None
     return total / weights if weights else None, prediction
 
 
@@ -73,30 +100,27 @@ def summarize(
     """The loss, and what `compute_metrics` makes of the predictions; nothing where there are no labels."""
     metrics = {} if loss is None else {"loss": loss}
     if compute_metrics and (metrics or prediction.label_ids is not None):
+        if prediction.predictions is None:
+            raise ValueError(
+                "compute_metrics needs predictions, but the outputs hold no tensor beside the loss; let the model, or"
+                " compute_loss, return its logits"
+            )
         metrics |= compute_metrics(prediction)
     # Numbers of NumPy's own types cannot be written as JSON.
     return {name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()}
 
 
-def _is_prediction(name: str) -> bool:
-    return name.endswith("logits")
-
-
-def _is_label(name: str) -> bool:
-    return "label" in name or name.endswith("positions")
-
-
-def _rows(tensors: dict[str, Any], is_wanted: Callable[[str], bool], size: int) -> list[np.ndarray]:
-    """The tensors that are wanted, as arrays, which have a row for every one of `size` examples."""
-    wanted = {name: x for name, x in tensors.items() if is_wanted(name) and isinstance(x, Tensor)}
-    for name, tensor in wanted.items():
+def _rows(tensors: Any, size: int, what: str) -> list[np.ndarray]:
+    """The tensors as arrays, which have a row for every one of `size` examples."""
+    several = tensors if isinstance(tensors, tuple | list) else () if tensors is None else (tensors,)
+    for tensor in several:
         if len(tensor) != size:
-            raise ValueError(f"{name}: expected a row for each of the batch's {size} examples, found {len(tensor)}")
+            raise ValueError(f"{what}: expected a row for each of the batch's {size} examples, found {len(tensor)}")
     # NumPy has no bfloat16.
-    return [(x.float() if x.is_floating_point() else x).cpu().numpy() for x in wanted.values()]
+    return [(x.float() if x.is_floating_point() else x).cpu().numpy() for x in several]
 
 
-def _join(batches: list[list[np.ndarray]], order: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...] | None:
+def _join(batches: list[list[np.ndarray]], order: np.ndarray | slice) -> np.ndarray | tuple[np.ndarray, ...] | None:
     columns = [_stack(column)[order] for column in zip(*batches, strict=True)]
     return tuple(columns) if len(columns) > 1 else columns[0] if columns else None
 

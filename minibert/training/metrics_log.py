@@ -16,22 +16,23 @@ logger = logging.getLogger(__name__)
 class MetricsLog:
     """Writes `metrics.jsonl`, line by line, so that a killed run leaves what it had measured.
 
-    Where TensorBoard is installed, its files get the same numbers.
+    TensorBoard's files get the same numbers.
 
     Args:
         folder: where the files go.
         writes: False in all processes of a run but the first.
         resumed_at: the step at which the run goes on; lines of later steps are measured anew.
+        tensorboard: whether its files are written; None: where it is installed.
     """
 
-    def __init__(self, folder: Path, writes: bool = True, resumed_at: int = 0) -> None:
+    def __init__(self, folder: Path, writes: bool = True, resumed_at: int = 0, tensorboard: bool | None = None) -> None:
         self.file = self.events = None
         if writes:
             path = folder / METRICS_FILE
             kept = [row for row in read_metrics(path) if row["step"] <= resumed_at] if path.is_file() else []
             write_text(path, "".join(map(_as_line, kept)))
             self.file = path.open("a", encoding="utf-8")
-            self.events = _open_events(folder, resumed_at)
+            self.events = None if tensorboard is False else _open_events(folder, resumed_at)
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +55,7 @@ class MetricsLog:
                 raise
         if self.events:
             for name, value in metrics.items():
-                if name not in ("step", "seconds"):
+                if name not in ("step", "epoch", "seconds"):
                     self.events.add_scalar(_group(name), value, metrics["step"])
             self.events.flush()
 

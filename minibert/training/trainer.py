@@ -1,7 +1,8 @@
 """`Trainer`: the loop. Batches in, losses out; what the model computes is none of its business."""
 
 import contextlib
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,24 +12,17 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.batches import Batch, MicroBatch, StepBatches
-from minibert.training.best import Best
-from minibert.training.checkpointing import (
-    HOW_TO_GO_ON,
-    ResumeError,
-    load_checkpoint,
-    load_last_checkpoint,
-    prune,
-    save_checkpoint,
-)
-from minibert.training.clock import RunClock
-from minibert.training.collation import DataCollatorWithPadding
+from minibert.training.batch import Batch, checked
+from minibert.training.batches import MicroBatch, share_label_counts
+from minibert.training.callbacks import TrainerControl
+from minibert.training.checkpointing import HOW_TO_GO_ON, load_checkpoint
 from minibert.training.ctrl_c import CtrlC
-from minibert.training.distributed import Processes
-from minibert.training.evaluation_loop import EvalPrediction, PredictionOutput, evaluation_loop, summarize
+from minibert.training.evaluation_loop import EvalPrediction
+from minibert.training.evaluator import Evaluator
 from minibert.training.failures import advice_when_out_of_memory, check_finite
 from minibert.training.metrics_log import MetricsLog
-from minibert.training.optimization import build_optimizer, layerwise_lr_scale
+from minibert.training.not_here import call_known, check_overrides, why_not_here
+from minibert.training.resumable import Resumable
 from minibert.training.run_folder import only_run_in
 
 
@@ -40,41 +34,69 @@ class TrainOutput(NamedTuple):
     metrics: dict[str, float]
 
 
-class Trainer:
+class Trainer(Resumable):
     """Trains `model` on `train_dataset`.
 
+    A subclass may override `compute_loss`, `training_step`, `prediction_step`, `evaluate`, `log`, the methods `get_...`
+    and `create_...`, and whatever is its own.
+
     Args:
-        model: called with a batch as keyword arguments; returns an object with a `.loss`.
+        model: called with a batch as keyword arguments; returns an object or mapping with a loss, or a tuple that
+            begins with it.
         args: the numbers of the run.
         data_collator: makes a batch, a dict, from a list of the datasets' items; default: `DataCollatorWithPadding`.
-            A batch may carry a `label_count`: over how many labels its loss is a mean. The model then gets the mean
-            count of all micro-batches of the step, so that the step's loss is the mean over the labels of all.
+            If the model takes a `label_count`, or the batch has one, the model gets the mean count of labels of all
+            micro-batches of the step, so that the step's loss is the mean over the labels of all.
         train_dataset: its items; if it has `set_epoch`, that is called with the epoch's number before each.
-        eval_dataset: what `evaluate` uses.
+        eval_dataset: what `evaluate` uses; or several by name.
         processing_class: a tokenizer, saved beside the model.
+        model_init: makes the model, anew for every `train`; instead of `model`.
+        compute_loss_func: from what the model returns without its labels, the labels, and `num_items_in_batch` as in
+            `compute_loss`, to the loss.
         compute_metrics: from an `EvalPrediction` to a dict of numbers.
+        callbacks: see `TrainerCallback`.
+        optimizers: an optimizer, and a schedule with PyTorch's methods; None: what the `args` say.
+        preprocess_logits_for_metrics: from a batch's predictions and labels to what is kept of the predictions.
         tokenizer: the older name of `processing_class`.
+
+    Raises: `TypeError` for an override that nothing would call, or arguments that do not go together.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: nn.Module | None = None,
         args: TrainingArguments | None = None,
         data_collator: Callable[[list], Batch] | None = None,
         train_dataset: Dataset | None = None,
-        eval_dataset: Dataset | None = None,
+        eval_dataset: Dataset | dict[str, Dataset] | None = None,
         processing_class: Any = None,
+        model_init: Callable[..., nn.Module] | None = None,
+        compute_loss_func: Callable | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
+        callbacks: Iterable[Any] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
+        optimizer_cls_and_kwargs: None = None,
+        preprocess_logits_for_metrics: Callable[[Any, Any], Any] | None = None,
         tokenizer: Any = None,
     ) -> None:
-        self.args = args or TrainingArguments()
-        self.processing_class = tokenizer if processing_class is None else processing_class
-        self.data_collator = data_collator or DataCollatorWithPadding(self.processing_class)
-        self.train_dataset = train_dataset
-        self.eval_dataset = eval_dataset
-        self.compute_metrics = compute_metrics
-        self.processes = Processes.join()
-        self.model = model.to(self.processes.device)
+        check_overrides(type(self), Trainer)
+        args = TrainingArguments() if args is None else args
+        self.model_init, self.optimizers, self.train_dataset = model_init, optimizers, train_dataset
+        self._check_arguments(model, args, optimizer_cls_and_kwargs)
+        super().__init__(
+            self._new_model(args.seed) if model is None else model,
+            args,
+            data_collator,
+            eval_dataset,
+            tokenizer if processing_class is None else processing_class,
+            compute_loss_func,
+            compute_metrics,
+            callbacks,
+            preprocess_logits_for_metrics,
+        )
+        self.optimizer, self.lr_scheduler = optimizers
+        self.takes_label_count = "label_count" in inspect.signature(self.model.forward).parameters
+        self._tell("on_init_end")
 
     def train(self, resume_from_checkpoint: str | Path | bool | None = None) -> TrainOutput:
         """Run from the first step, or from a checkpoint, to the last.
@@ -83,204 +105,173 @@ class Trainer:
         too large for the GPU, `ResumeError` for a checkpoint that cannot be used, `OSError` for one that cannot be
         written, and `RunFolderError` if another run is writing to the same folder.
         """
-        if self.train_dataset is None or len(self.train_dataset) == 0:
-            raise ValueError("train needs a train_dataset with at least one example")
-        if self.args.eval_strategy != "no" and self.eval_dataset is None:
+        own_loader = type(self).get_eval_dataloader is not Evaluator.get_eval_dataloader
+        if self.args.eval_strategy != "no" and self.eval_dataset is None and not own_loader:
             raise ValueError(f"train needs an eval_dataset, because eval_strategy is {self.args.eval_strategy!r}")
         with only_run_in(self.args.output_dir, self.processes.is_first):
             return self._run(resume_from_checkpoint or self.args.resume_from_checkpoint)
 
     def _run(self, checkpoint: str | Path | bool | None) -> TrainOutput:
         """The loop itself."""
+        args = self.args
         batches = self._begin(checkpoint)
-        model = self.processes.wrap(self.model)
-        steps = batches.from_position(*self.position)
+        model = self.processes.wrap(self.model, bool(args.ddp_find_unused_parameters))
         first_step, loss_sum = self.clock.step, 0.0
-        self.log = MetricsLog(self.args.logging_dir, self.processes.is_first, self.clock.step)
-        with self.log, self._bar() as bar, CtrlC() as ctrl_c:
-            while not (self.clock.is_over or self.best.is_long_ago):
-                micro_batches, position = next(steps)
-                with advice_when_out_of_memory(self.clock.step + 1):
-                    losses = self._step(model, micro_batches)
-                loss_sum += losses["loss"]
-                self.position = position
-                self._after_step(losses, bar, ctrl_c)
-        if self.args.load_best_model_at_end and self.best.checkpoint:
+        self.metrics_log = MetricsLog(args.logging_dir, self.processes.is_first, first_step, args.uses_tensorboard)
+        self.control = TrainerControl()
+        with self.metrics_log, self._bar() as bar, CtrlC() as ctrl_c:
+            self._tell("on_train_begin")
+            while not self._is_over:
+                self.control.should_epoch_stop = False
+                self._tell("on_epoch_begin")
+                for micro_batches, position in batches.rest_of_epoch(*self.position):
+                    with advice_when_out_of_memory(self.clock.step + 1):
+                        losses = self._step(model, micro_batches)
+                    loss_sum += losses["loss"]
+                    self.position = position
+                    self._after_step(losses, bar, ctrl_c)
+                    if self._is_over or self.control.should_epoch_stop:
+                        break
+        if args.load_best_model_at_end and self.best.checkpoint:
             load_checkpoint(self.best.checkpoint, self.model)
         self.model.eval()
         steps_taken = self.clock.step - first_step
         loss = self.processes.mean(loss_sum / steps_taken).item() if steps_taken else float("nan")
         runtime = {"train_runtime": self.clock.seconds, "train_tokens_per_second": self.clock.tokens_per_second}
-        return TrainOutput(self.clock.step, loss, runtime | {"train_loss": loss})
+        metrics = runtime | {"train_loss": loss, "epoch": self.state.epoch}
+        self.log(metrics)  # the metrics file is closed: it is about steps
+        self._tell("on_train_end")
+        return TrainOutput(self.clock.step, loss, metrics)
 
-    def _begin(self, checkpoint: str | Path | bool | None) -> StepBatches:
-        """Set up all that changes in a run, as it is at its first step or as the checkpoint has it."""
-        args = self.args
-        torch.manual_seed(args.seed + self.processes.rank)  # dropout alone uses it
-        self.optimizer = build_optimizer(
-            self.model.named_parameters(),
-            args.learning_rate,
-            args.weight_decay,
-            (args.adam_beta1, args.adam_beta2),
-            args.adam_epsilon,
-            layerwise_lr_scale(self.model, args.layerwise_lr_decay),
-        )
-        batches = StepBatches(self.train_dataset, self.data_collator, args, self.processes)
-        self.clock = RunClock(args, batches.steps_per_epoch, self.processes)
-        self.unlogged: list[dict[str, Tensor]] = []  # the losses of the steps since the last log
-        self.position = (0, 0)  # the epoch, and how many of its steps are done
-        self.best = Best(args)
-        self._resume(checkpoint)
-        self.model.train()
-        return batches
+    @property
+    def _is_over(self) -> bool:
+        return self.clock.is_over or self.control.should_training_stop
+
+    # --- a step
 
     def _step(self, model: nn.Module, micro_batches: list[MicroBatch]) -> dict[str, Tensor]:
         """One step of gradient descent; returns this process's mean losses."""
-        micro_batches = [MicroBatch(self._to_device(batch), weight) for batch, weight in micro_batches]
-        self._share_label_count(micro_batches)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.clock.learning_rate * group["lr_scale"]
+        control = self.control
+        control.should_log = control.should_evaluate = control.should_save = False
+        self._tell("on_step_begin")
+        model.train()  # a callback may have looked at it without dropout
+        tokens = sum(int(b["attention_mask"].sum()) for b, _ in micro_batches if "attention_mask" in checked(b))
+        counts = self._label_counts(micro_batches)
         losses: dict[str, Tensor] = {}
-        for number, (batch, weight) in enumerate(micro_batches, start=1):
+        for number, ((batch, weight), count) in enumerate(zip(micro_batches, counts, strict=True), start=1):
             # Gradients are averaged over the processes once a step, not once a micro-batch.
             last = number == len(micro_batches)
+            self.share, self.loss_terms = weight / len(micro_batches), {}
             with contextlib.nullcontext() if last or self.processes.count == 1 else model.no_sync():
-                outputs = self._forward(model, batch)
-                share = weight / len(micro_batches)
-                (outputs.loss * share).backward()
-            for name, term in {"loss": outputs.loss, **(getattr(outputs, "loss_terms", None) or {})}.items():
-                losses[name] = losses.get(name, 0) + term.detach() * share
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(trained, self.args.max_grad_norm or float("inf"))
-        check_finite(losses["loss"], norm, self.clock.step + 1)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.clock.tick(sum(int(b["attention_mask"].sum()) for b, _ in micro_batches if "attention_mask" in b))
+                loss = call_known(self.training_step, model, self._to_device(batch), num_items_in_batch=count)
+            terms = {name: term.detach() * self.share for name, term in self.loss_terms.items()}
+            for name, term in {"loss": torch.as_tensor(loss).detach(), **terms}.items():
+                losses[name] = losses.get(name, 0) + term
+            if not last:
+                self._tell("on_substep_end")
+        self._update_weights(losses["loss"])
+        self.clock.tick(tokens)
+        self.lr_scheduler.step()
         return losses
 
-    def _forward(self, model: nn.Module, batch: Batch) -> Any:
-        with torch.autocast(self.processes.device.type, torch.bfloat16, enabled=self.args.bf16):
-            return model(**batch)
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: float | None = None) -> Tensor:
+        """Add the gradients of a micro-batch to those of the step; made to be overridden.
 
-    def _share_label_count(self, micro_batches: list[MicroBatch]) -> None:
-        """Give every micro-batch its part of the mean `label_count` of the whole step, over all processes."""
-        counts = [batch["label_count"] * (weight > 0) for batch, weight in micro_batches if "label_count" in batch]
-        if counts:
-            mean = self.processes.mean(sum(counts) / len(counts)).item()
-            for batch, weight in micro_batches:
-                batch["label_count"] = mean * weight
+        Args:
+            num_items_in_batch: as in `compute_loss`.
+
+        Returns: the micro-batch's part in the step's loss: the loss times its share of the step's examples.
+        """
+        with self._autocast():
+            loss = call_known(self.compute_loss, model, dict(inputs), num_items_in_batch=num_items_in_batch)
+        loss = loss * self.share
+        self.scaler.scale(loss).backward()
+        return loss.detach()
+
+    def _label_counts(self, micro_batches: list[MicroBatch]) -> list[float | None]:
+        """For each micro-batch, what its loss divides by, if that is counted; the model learns of it, too."""
+        has_count = any("label_count" in batch for batch, _ in micro_batches)
+        is_own = self.compute_loss_func or type(self).compute_loss is not Evaluator.compute_loss
+        if not (has_count or self.takes_label_count or is_own):
+            return [None] * len(micro_batches)
+        counts = share_label_counts(micro_batches, self.processes)
+        for (batch, _), count in zip(micro_batches, counts, strict=True):
+            if count is not None and ("label_count" in batch or self.takes_label_count):
+                batch["label_count"] = count
+        return counts
+
+    def _update_weights(self, loss: Tensor) -> None:
+        self.scaler.unscale_(self.optimizer)
+        self.learning_rate = self.optimizer.param_groups[0]["lr"]
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(trained, self.args.max_grad_norm or float("inf"))
+        # In float16 an infinite gradient is how the scaler learns that its scale is too large: it leaves out the step.
+        check_finite(loss, torch.zeros_like(norm) if self.args.fp16 else norm, self.clock.step + 1)
+        self._tell("on_pre_optimizer_step")
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self._tell("on_optimizer_step")
+        self.optimizer.zero_grad()
+
+    # --- between two steps
 
     def _after_step(self, losses: dict[str, Tensor], bar: tqdm, ctrl_c: CtrlC) -> None:
-        """Log, evaluate and save, where it is time to."""
-        args, clock = self.args, self.clock
+        """Log, evaluate and save, where it is time to, or a callback wants it."""
+        step, args = self.clock.step, self.args
         self.unlogged.append(losses)
-        epoch_ends = self.position[1] == 0 or clock.is_over
-        if clock.step % args.logging_steps == 0 or clock.step == 1 or clock.is_over:
-            # What is logged is the mean since the last time, as in the reference: single batches are noisy.
-            since = {name: torch.stack([step[name] for step in self.unlogged]).mean() for name in losses}
-            means = {name: self.processes.mean(term).item() for name, term in since.items()}
-            self.unlogged.clear()
-            learning_rate = self.optimizer.param_groups[0]["lr"]
-            self._write(means | {"learning_rate": learning_rate, "tokens_per_second": clock.tokens_per_second})
-            bar.set_postfix_str(f"loss {means['loss']:.3f}, {clock.tokens_per_second:,.0f} tokens/s")
-        bar.update(clock.position - bar.n)
-        metrics = None
-        if _is_time(args.eval_strategy, args.eval_steps, clock.step, epoch_ends):
-            metrics = self.evaluate()
-            self.model.train()
-        interrupted = self.processes.mean(ctrl_c.was_pressed).item() > 0  # in any process: all stop at the same step
-        at_end = clock.is_over and args.save_strategy != "no"
-        if _is_time(args.save_strategy, args.save_steps, clock.step, epoch_ends) or at_end or interrupted:
-            folder = self._save(metrics)
+        self._update_state()
+        self._wish("steps", lambda every: step % every == 0)
+        self.control.should_log |= step == 1 and args.logging_first_step
+        self.control.should_log |= self.clock.is_over and args.logging_strategy == "steps"
+        self.control.should_save |= self._is_over and args.save_strategy != "no"
+        self._tell("on_step_end")
+        interrupted = self._agree(ctrl_c.was_pressed)
+        metrics = self._log_and_evaluate(bar)
+        if self.position[1] == 0 or self._is_over or self.control.should_epoch_stop:
+            if self.control.should_epoch_stop and self.position[1] > 0:
+                self.position = (self.position[0] + 1, 0)
+                by_epochs = args.max_steps <= 0 and not args.max_minutes
+                self.control.should_training_stop |= by_epochs and self.position[0] >= args.num_train_epochs
+            self._wish("epoch", lambda every: True)
+            self._tell("on_epoch_end")
+            interrupted |= self._agree(ctrl_c.was_pressed)
+            metrics = self._log_and_evaluate(bar) or metrics
+        bar.update(self.clock.position - bar.n)
+        self.control.should_save |= interrupted
+        if self.control.should_save:  # last of all: a run that goes on from here has the rest behind it
+            folder = self._save_run(metrics)
         if interrupted:
             raise KeyboardInterrupt(f"saved {folder}; go on with {HOW_TO_GO_ON}")
 
-    def evaluate(self, eval_dataset: Dataset | None = None) -> dict[str, float]:
-        """The mean loss, and what `compute_metrics` makes of the predictions; all names begin with "eval_"."""
-        dataset = eval_dataset if eval_dataset is not None else self.eval_dataset
-        if dataset is None:
-            raise ValueError("evaluate needs an eval_dataset, here or in the Trainer")
-        metrics = self._evaluate(dataset, "eval", keep_predictions=self.compute_metrics is not None).metrics
-        if hasattr(self, "log"):
-            self._write(metrics)
-        return metrics
+    def _wish(self, strategy: str, is_time: Callable[[int], bool]) -> None:
+        """Ask for what the arguments say is to be done by `strategy`: at some steps, or after every epoch."""
+        args, control = self.args, self.control
+        control.should_log |= args.logging_strategy == strategy and is_time(args.logging_steps)
+        control.should_evaluate |= args.eval_strategy == strategy and is_time(args.eval_steps)
+        control.should_save |= args.save_strategy == strategy and is_time(args.save_steps)
 
-    def predict(self, test_dataset: Dataset) -> PredictionOutput:
-        """What the model predicts, in the order of `test_dataset`; if there are labels, they too, and metrics.
+    def _agree(self, interrupted: bool) -> bool:
+        """Let all processes do what any is asked to do; returns whether Ctrl-C was pressed in any."""
+        if self.processes.count == 1:
+            return interrupted
+        wishes = vars(self.control) | {"interrupted": interrupted}
+        agreed = (self.processes.mean(torch.tensor([float(wish) for wish in wishes.values()])) > 0).tolist()
+        self.control = TrainerControl(*agreed[:-1])
+        return agreed[-1]
 
-        The metrics are those of `evaluate`, but their names begin with "test_".
-        """
-        return self._evaluate(test_dataset, "test", keep_predictions=True)
-
-    def _evaluate(self, dataset: Dataset, prefix: str, keep_predictions: bool) -> PredictionOutput:
-        loss, prediction = evaluation_loop(
-            self.model,
-            lambda batch: self._forward(self.model, self._to_device(batch)),
-            dataset,
-            self.data_collator,
-            self.args.per_device_eval_batch_size,
-            keep_predictions,
-        )
-        metrics = summarize(loss, prediction, self.compute_metrics)
-        metrics = {f"{prefix}_{name.removeprefix(f'{prefix}_')}": value for name, value in metrics.items()}
-        return PredictionOutput(*(prediction or (None, None)), metrics)
-
-    def save_model(self, output_dir: str | Path | None = None) -> None:
-        """Write the model, and the tokenizer if there is one, to `output_dir` (default: that of the run)."""
-        if self.processes.is_first:
-            for part in (self.model, self.processing_class):
-                if part is not None:
-                    part.save_pretrained(Path(output_dir or self.args.output_dir))
-        self.processes.wait()
-
-    def _save(self, metrics: dict[str, float] | None = None) -> Path:
-        """Write a checkpoint, and remove the oldest one if there are too many."""
-        folder = self.args.output_dir / f"checkpoint-{self.clock.step}"
-        if metrics is not None:
-            self.best.see(metrics, folder)
-        state = {
-            "optimizer": self.optimizer.state_dict(),
-            "clock": self.clock.state(),
-            "position": self.position,
-            "generators": self.processes.gather(torch.get_rng_state()),
-            "cuda_generators": self.processes.gather(_cuda_generator_state()),
-            "unlogged": self.processes.gather(self.unlogged),
-            "best": self.best.state(folder.parent),
-        }
-        if self.processes.is_first:
-            save_checkpoint(folder, self.model, [self.processing_class], state)
-            if self.args.save_total_limit:
-                prune(self.args.output_dir, self.args.save_total_limit, keep=self.best.checkpoint)
-        self.processes.wait()
-        return folder
-
-    def _resume(self, checkpoint: str | Path | bool | None) -> None:
-        """Put everything back to where it was when the checkpoint was written."""
-        if not checkpoint:
-            return
-        if checkpoint is True:
-            checkpoint, state = load_last_checkpoint(self.args.output_dir, self.model)
-        else:
-            checkpoint, state = Path(checkpoint), load_checkpoint(Path(checkpoint), self.model)
-        if len(state["generators"]) != self.processes.count:
-            raise ResumeError(
-                f"{checkpoint}: written by {len(state['generators'])} processes, resumed by {self.processes.count};"
-                " start as many as before"
-            )
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.clock.restore(state["clock"])
-        self.position = state["position"]
-        torch.set_rng_state(state["generators"][self.processes.rank])
-        if torch.cuda.is_available() and state["cuda_generators"][self.processes.rank] is not None:
-            torch.cuda.set_rng_state(state["cuda_generators"][self.processes.rank])
-        self.unlogged = [self._to_device(losses) for losses in state["unlogged"][self.processes.rank]]
-        self.best.restore(state["best"], checkpoint.parent)
-
-    def _to_device(self, batch: Batch) -> Batch:
-        return {name: x.to(self.processes.device) if isinstance(x, Tensor) else x for name, x in batch.items()}
-
-    def _write(self, metrics: dict[str, float]) -> None:
-        self.log.write({"step": self.clock.step, "seconds": round(self.clock.seconds, 2)} | metrics)
+    def _log_and_evaluate(self, bar: tqdm) -> dict[str, float] | None:
+        """What `self.control` wants of both; returns what was measured."""
+        if self.control.should_log and self.unlogged:
+            # What is logged is the mean since the last time, as in the reference: single batches are noisy.
+            since = {name: torch.stack([step[name] for step in self.unlogged]).mean() for name in self.unlogged[0]}
+            means = {name: self.processes.mean(term).item() for name, term in since.items()}
+            self.unlogged.clear()
+            speed = self.clock.tokens_per_second
+            self.log(means | {"learning_rate": self.learning_rate, "tokens_per_second": speed})
+            bar.set_postfix_str(f"loss {means['loss']:.3f}, {speed:,.0f} tokens/s")
+        wants_evaluation, self.control.should_evaluate = self.control.should_evaluate, False
+        self.control.should_log = False
+        return self.evaluate() if wants_evaluation else None
 
     def _bar(self) -> tqdm:
         layout = "{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
@@ -288,10 +279,22 @@ class Trainer:
         start = self.clock.position
         return tqdm(desc="training", total=self.clock.total, initial=start, disable=hidden, bar_format=layout)
 
+    # --- what it was made with
 
-def _is_time(strategy: str, every: int, step: int, epoch_ends: bool) -> bool:
-    return step % every == 0 if strategy == "steps" else strategy == "epoch" and epoch_ends
+    def _check_arguments(self, model: nn.Module | None, args: Any, optimizer_cls_and_kwargs: Any) -> None:
+        if not isinstance(args, TrainingArguments):
+            raise TypeError(f"args: expected minibert's TrainingArguments, found {type(args)}")
+        if (model is None) == (self.model_init is None):
+            raise TypeError("a Trainer needs either a model, or a model_init that makes one")
+        if optimizer_cls_and_kwargs is not None:
+            raise TypeError("optimizer_cls_and_kwargs is not supported: override create_optimizer")
+        optimizer, schedule = self.optimizers
+        if optimizer is None and schedule is not None:
+            raise TypeError("optimizers: a schedule belongs to an optimizer; give both")
+        if optimizer is not None and self.model_init is not None:
+            raise TypeError("optimizers: the model is made anew by model_init; override create_optimizer")
+        if args.fp16 and type(self).training_step is not Trainer.training_step:
+            raise TypeError("fp16 scales the loss, of which a training_step of one's own knows nothing; use bf16=True")
 
-
-def _cuda_generator_state() -> Tensor | None:
-    return torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(why_not_here(type(self), name))
