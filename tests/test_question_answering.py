@@ -15,6 +15,7 @@ from minibert.finetuning.question_answering import (
 )
 from minibert.finetuning.squad import Question
 from minibert.text.tokenizer import BertTokenizer
+from minibert.training.batch import label_count
 from minibert.training.collation import DataCollatorWithPadding
 from minibert.training.evaluation_loop import EvalPrediction
 
@@ -151,7 +152,7 @@ def test_what_is_lost_is_told(tmp_path, tokenizer):
         "1 of 3 answers are longer than 30 tokens, as no prediction is",
     )
     batch = DataCollatorWithPadding(tokenizer)(split.items)
-    assert batch["label_count"] == 2  # the loss ignores all windows but the first
+    assert label_count(batch) == 2  # the loss ignores all windows but the first
     assert all(item["start_positions"] == NOWHERE for item in split.items[1:])
 
 
