@@ -22,7 +22,7 @@ class TrainingArguments:
     Raises `ValueError`, naming the argument, for a run that cannot be, and for what only the reference has.
     """
 
-    output_dir: str | Path = "trainer_output"
+    output_dir: Path = Path("trainer_output")  # or its name
 
     # How long: epochs, unless max_steps says otherwise; max_minutes of wall-clock time wins over both, and the
     # learning rate has decayed when the time is up.
@@ -55,7 +55,7 @@ class TrainingArguments:
     warmup_steps: float = 0  # below 1: a ratio of the whole run
     warmup_ratio: float = 0.0
 
-    logging_dir: str | Path | None = None  # default: output_dir
+    logging_dir: Path = None  # type: ignore[assignment] # or its name; default: output_dir
     logging_strategy: str = "steps"  # the end of a run is logged in any case, but for "no"
     logging_first_step: bool = False
     logging_steps: int = 500
@@ -63,7 +63,7 @@ class TrainingArguments:
     log_level: str = "passive"  # of the package's logger: "debug", "info", "warning", ...; "passive": as it is
     eval_strategy: str = "no"
     evaluation_strategy: str | None = None  # the older name of eval_strategy
-    eval_steps: int | None = None  # default: logging_steps
+    eval_steps: int = None  # type: ignore[assignment] # default: logging_steps
     save_strategy: str = "steps"
     save_steps: int = 500
     save_total_limit: int | None = None  # so many checkpoints are kept, the best one not counted
@@ -143,7 +143,9 @@ class TrainingArguments:
         self._require("save_total_limit", self.save_total_limit is None or self.save_total_limit > 0, "above 0")
 
     def _check_choices(self) -> None:
-        choices = dict.fromkeys(("logging_strategy", "eval_strategy", "save_strategy"), STRATEGIES)
+        choices: dict[str, tuple[str, ...]] = dict.fromkeys(
+            ("logging_strategy", "eval_strategy", "save_strategy"), STRATEGIES
+        )
         choices |= {"lr_scheduler_type": tuple(SCHEDULES), "log_level": LOG_LEVELS}
         choices |= {"train_sampling_strategy": ("random", "group_by_length")}
         for name, values in choices.items():

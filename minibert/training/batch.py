@@ -5,7 +5,6 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from minibert.labels import IGNORE_INDEX
 
@@ -14,14 +13,18 @@ Batch = dict[str, Any]
 ANSWER_POSITIONS = ("start_positions", "end_positions")
 
 
-def fetch_examples(dataset: Dataset, indices: list[int]) -> list:
+# A data set: it has a length, and items by number, perhaps many at once (`__getitems__`), and a `set_epoch`.
+Examples = Any
+
+
+def fetch_examples(dataset: Examples, indices: list[int]) -> list:
     """The examples at `indices`, all at once where the data set can."""
     if hasattr(dataset, "__getitems__"):
         return dataset.__getitems__(indices)
     return [dataset[i] for i in indices]
 
 
-def checked(batch: Any) -> Batch:
+def checked(batch: Any) -> Any:
     """The batch itself. Raises `ValueError` if it is none."""
     if not isinstance(batch, Mapping):
         found = type(batch).__name__

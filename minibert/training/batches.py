@@ -1,14 +1,14 @@
 """In which order a run sees its examples: a function of seed and epoch alone, for any number of processes."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.batch import Batch, examples_in, fetch_examples, label_count
+from minibert.training.batch import Batch, Examples, examples_in, fetch_examples, label_count
 from minibert.training.distributed import Processes
 from minibert.training.evaluation_batches import LENGTH_POOL
 from minibert.training.seeding import drawing, drawn, seed_of_batch
@@ -28,7 +28,7 @@ class StepSampler(Sampler[list[int]]):
     only who computes which differs.
     """
 
-    def __init__(self, dataset: Dataset, args: TrainingArguments, processes: Processes) -> None:
+    def __init__(self, dataset: Examples, args: TrainingArguments, processes: Processes) -> None:
         self.dataset = dataset
         self.args = args
         self.processes = processes
@@ -101,7 +101,7 @@ class StepBatches:
     Raises: `ValueError` for a loader of one's own where `args` ask for what only a `StepSampler` can do.
     """
 
-    def __init__(self, loader: Iterable[Batch], args: TrainingArguments, processes: Processes) -> None:
+    def __init__(self, loader: Any, args: TrainingArguments, processes: Processes) -> None:
         self.loader = loader
         self.args = args
         self.processes = processes
@@ -161,11 +161,13 @@ class StepBatches:
 
     def _start_epoch(self, epoch: int) -> None:
         sampler = getattr(self.loader, "sampler", None)
-        for part in (getattr(self.loader, "dataset", None), sampler, self.sampler):
+        parts: list[Any] = [getattr(self.loader, "dataset", None), sampler, self.sampler]
+        for part in parts:
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
         if self.sampler is None:  # generators of one's own go on from epoch to epoch, but a resumed run cannot
-            for part in (self.loader, sampler):
+            generators: list[Any] = [self.loader, sampler]
+            for part in generators:
                 if getattr(part, "generator", None) is not None:
                     part.generator.manual_seed(seed_of_batch(self.args.order_seed, epoch, 0))
 
@@ -187,7 +189,7 @@ def _weights(batches: list[Batch]) -> list[float]:
     return [size * len(sizes) / sum(sizes) for size in sizes]
 
 
-def _check_own_loader(loader: Iterable[Batch], args: TrainingArguments, processes: Processes) -> None:
+def _check_own_loader(loader: Any, args: TrainingArguments, processes: Processes) -> None:
     if not hasattr(loader, "__len__"):
         raise ValueError("get_train_dataloader: expected a loader with a length (len), found none; a run needs its end")
     if processes.count > 1:
@@ -208,7 +210,7 @@ def share_label_counts(micro_batches: list[MicroBatch], processes: Processes) ->
     counts = [label_count(batch) for batch, _ in micro_batches]
     if None in counts:
         return [None] * len(counts)
-    counted = sum(count for count, (_, weight) in zip(counts, micro_batches, strict=True) if weight > 0)
+    counted = sum(count or 0 for count, (_, weight) in zip(counts, micro_batches, strict=True) if weight > 0)
     mean = processes.mean(counted / len(counts)).item()
     # Where there is no label, the sum of the losses is zero, whatever it is divided by.
     return [mean * weight or 1.0 for _, weight in micro_batches]

@@ -97,14 +97,13 @@ def load_last_checkpoint(output_dir: Path, model: nn.Module) -> tuple[Path, dict
     found = checkpoints(output_dir)
     if not found:
         raise ResumeError(f"{output_dir}: no checkpoint there to resume from; start a new run")
-    while found:
+    while len(found) > 1:
         folder = found.pop()
         try:
             return folder, load_checkpoint(folder, model)
         except DamagedCheckpointError as error:
-            if not found:
-                raise
             warnings.warn(f"{error}: going on from {found[-1]}", stacklevel=2)
+    return found[0], load_checkpoint(found[0], model)
 
 
 def check_same_run(folder: Path, was: dict[str, Any] | None, now: dict[str, Any]) -> None:
@@ -130,7 +129,7 @@ def checkpoints(output_dir: Path) -> list[Path]:
     """
     found = [folder for folder in output_dir.glob("checkpoint-*") if _NAME.fullmatch(folder.name)]
     written = [folder for folder in found if (folder / STATE_FILE).is_file()]
-    return sorted(written, key=lambda folder: (_order(folder), int(_NAME.fullmatch(folder.name)[1])))
+    return sorted(written, key=lambda folder: (_order(folder), int(folder.name.partition("-")[2])))
 
 
 def prune(output_dir: Path, limit: int, keep: Path | None) -> None:

@@ -71,5 +71,5 @@ class RunClock:
 
     def restore(self, state: dict[str, float]) -> None:
         """Go on from `state()` of the interrupted run."""
-        self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
+        self.step, self.tokens, self.seconds = int(state["step"]), int(state["tokens"]), state["seconds"]
         self._last = time.monotonic()

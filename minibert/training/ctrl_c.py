@@ -17,6 +17,7 @@ class CtrlC:
 
     def __init__(self) -> None:
         self.was_pressed = False
+        self._pressed_at = 0.0
 
     def __enter__(self) -> Self:
         # Only the main thread hears signals, and only it may say what they do.
@@ -25,7 +26,7 @@ class CtrlC:
             self._usual = signal.signal(signal.SIGINT, self._press)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._listens:
             signal.signal(signal.SIGINT, self._usual)
 

@@ -75,12 +75,12 @@ class Processes:
         if self.count > 1:
             dist.barrier()
 
-    def random_states(self) -> dict[str, list[Tensor | None]]:
+    def random_states(self) -> dict[str, list[Any]]:
         """The states of every process's generators, on the CPU and on its GPU, which dropout draws from."""
         on_gpu = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
         return {"generators": self.gather(torch.get_rng_state()), "cuda_generators": self.gather(on_gpu)}
 
-    def restore_random_states(self, states: dict[str, list[Tensor | None]]) -> None:
+    def restore_random_states(self, states: dict[str, list[Any]]) -> None:
         """Go on from `random_states()` of as many processes."""
         torch.set_rng_state(states["generators"][self.rank])
         if self.device.type == "cuda" and states["cuda_generators"][self.rank] is not None:

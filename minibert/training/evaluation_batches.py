@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from minibert.training.batch import Batch
+from minibert.training.batch import Batch, Examples
 from minibert.training.ctrl_c import ignore_ctrl_c
 
 # Batches are made of neighbours in length among so many batches' worth of examples.
@@ -20,7 +20,7 @@ class EvaluationBatches:
     """
 
     def __init__(
-        self, dataset: Dataset, batch_size: int, collate: Callable[[list], Batch], num_workers: int = 0
+        self, dataset: Examples, batch_size: int, collate: Callable[[list], Batch], num_workers: int = 0
     ) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
@@ -38,7 +38,7 @@ class EvaluationBatches:
             yield self.collate(examples)
 
 
-def batches_by_length(dataset: Dataset, batch_size: int, num_workers: int = 0) -> Iterator[tuple[list[int], list]]:
+def batches_by_length(dataset: Examples, batch_size: int, num_workers: int = 0) -> Iterator[tuple[list[int], list]]:
     """Every example once, as batches (indices, examples) of neighbours in length; without `input_ids`, in order.
 
     Each is fetched once, by so many workers, and few are held at a time.

@@ -1,6 +1,6 @@
 """A pass over an evaluation set without training on it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +57,7 @@ def evaluation_loop(
 def evaluate_batches(
     model: nn.Module,
     step: Callable[[Batch], Predicted],
-    batches: Iterable[Batch],
+    batches: Any,
     keep_predictions: bool,
     seed: int = 0,
 ) -> tuple[float | None, EvalPrediction | None]:
@@ -99,7 +99,7 @@ def summarize(
 ) -> dict[str, float]:
     """The loss, and what `compute_metrics` makes of the predictions; nothing where there are no labels."""
     metrics = {} if loss is None else {"loss": loss}
-    if compute_metrics and (metrics or prediction.label_ids is not None):
+    if compute_metrics and prediction and (metrics or prediction.label_ids is not None):
         if prediction.predictions is None:
             raise ValueError(
                 "compute_metrics needs predictions, but the outputs hold no tensor beside the loss; let the model, or"
@@ -120,7 +120,7 @@ def _rows(tensors: Any, size: int, what: str) -> list[np.ndarray]:
     return [(x.float() if x.is_floating_point() else x).cpu().numpy() for x in several]
 
 
-def _join(batches: list[list[np.ndarray]], order: np.ndarray | slice) -> np.ndarray | tuple[np.ndarray, ...] | None:
+def _join(batches: list[list[np.ndarray]], order: np.ndarray | slice) -> Any:
     columns = [_stack(column)[order] for column in zip(*batches, strict=True)]
     return tuple(columns) if len(columns) > 1 else columns[0] if columns else None
 

@@ -52,7 +52,7 @@ class Evaluator(Reports):
         self.compute_metrics = compute_metrics
         self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
         self.processes = Processes.join(args.use_cpu)
-        self.model = model.to(self.processes.device)
+        self.model: Any = model.to(self.processes.device)
         self.data_collator = data_collator or DataCollatorWithPadding(processing_class)
         self.known_columns = KnownColumns(model, args.label_names)
         self.state, self.control = self._new_state(), TrainerControl()
@@ -145,7 +145,7 @@ class Evaluator(Reports):
 
     def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> Iterable[Batch]:
         """The batches to evaluate on; made to be overridden, by what gives batches in the order of the data."""
-        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
         if dataset is None:
             raise ValueError("evaluate needs an eval_dataset, here or in the Trainer")
         return self._batches_of(dataset)
@@ -154,7 +154,7 @@ class Evaluator(Reports):
         """The same for `predict`; an own `get_eval_dataloader` may know its own data set alone."""
         return self._batches_of(test_dataset)
 
-    def _batches_of(self, dataset: Dataset) -> EvaluationBatches:
+    def _batches_of(self, dataset: Any) -> EvaluationBatches:
         args = self.args
         collate = self._collator_of(dataset)
         return EvaluationBatches(dataset, args.per_device_eval_batch_size, collate, args.dataloader_num_workers)
@@ -171,7 +171,7 @@ class Evaluator(Reports):
             eval_dataset: instead of the trainer's; of several by name, all are measured, as "eval_<name>_...".
             ignore_keys: outputs of the model that are no predictions.
         """
-        datasets = self.eval_dataset if eval_dataset is None else eval_dataset
+        datasets: Any = self.eval_dataset if eval_dataset is None else eval_dataset
         if not isinstance(datasets, dict):
             datasets = {"": datasets}
         metrics: dict[str, float] = {}
@@ -208,7 +208,8 @@ class Evaluator(Reports):
         loss, prediction = evaluate_batches(self.model, step, batches, keep_predictions, self.args.order_seed)
         metrics = summarize(loss, prediction, self.compute_metrics if keep_predictions else None)
         metrics = {f"{prefix}_{name.removeprefix(f'{prefix}_')}": value for name, value in metrics.items()}
-        return PredictionOutput(*(prediction or (None, None)), metrics)
+        predictions, labels = prediction or (None, None)
+        return PredictionOutput(predictions, labels, metrics)
 
     # --- what is known, told and written
 

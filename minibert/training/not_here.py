@@ -169,7 +169,8 @@ def takes_what_asks_for_nothing(cls: Class) -> Class:
 
     They can be read as attributes, too. Others raise a `ValueError` that says why they are not here.
     """
-    own_init, own_setattr = cls.__init__, cls.__setattr__
+    own_init: Any = cls.__init__  # type: ignore[misc]
+    own_setattr: Any = cls.__setattr__
 
     @functools.wraps(own_init)
     def __init__(self: Any, *values: Any, **named: Any) -> None:
@@ -196,7 +197,7 @@ def takes_what_asks_for_nothing(cls: Class) -> Class:
     return cls
 
 
-def check_overrides(cls: type, base: type) -> None:
+def check_overrides(cls: Any, base: type) -> None:
     """Raise `TypeError`, naming the method, if a subclass of `base` overrides what `base` never calls."""
     for parent in cls.__mro__[: cls.__mro__.index(base)]:
         for name in vars(parent):

@@ -37,7 +37,8 @@ def layerwise_lr_scale(model: nn.Module, decay: float) -> Callable[[str], float]
     if not hasattr(model, "depth_below_head"):
         found = type(model).__name__
         raise ValueError(f"layerwise_lr_decay needs a model with depth_below_head(parameter_name); {found} has none")
-    return lambda name: decay ** model.depth_below_head(name)
+    depth: Any = model.depth_below_head
+    return lambda name: decay ** depth(name)
 
 
 def build_optimizer(

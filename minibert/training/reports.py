@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_model
-from torch import nn
 
 from minibert.checkpoint.files import read_json, write_text, written_whole
 from minibert.training.arguments import TrainingArguments
@@ -17,7 +16,7 @@ class Reports:
     """The part of a `Trainer` that writes what it knows; of several processes, the first one does."""
 
     args: TrainingArguments
-    model: nn.Module
+    model: Any  # a module; what else it can do is asked for
     processes: Processes
     processing_class: Any
     state: TrainerState

@@ -109,6 +109,7 @@ class Resumable(Evaluator):
     def _new_model(self, seed: int) -> nn.Module:
         """What `model_init` makes; the reference's may have an argument, which is of no use here."""
         torch.manual_seed(seed)
+        assert self.model_init is not None
         return self.model_init(*[None] * len(inspect.signature(self.model_init).parameters))
 
     def _check_schedule(self) -> None:
@@ -168,7 +169,7 @@ class Resumable(Evaluator):
         self._tell("on_save")
         return folder
 
-    def _resume(self, checkpoint: str | Path | bool) -> None:
+    def _resume(self, checkpoint: Any) -> None:
         """Put everything back to where it was when the checkpoint was written."""
         if checkpoint is True:
             folder, state = load_last_checkpoint(self.args.output_dir, self.model)

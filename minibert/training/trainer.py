@@ -116,7 +116,7 @@ class Trainer(Resumable):
         args = self.args
         batches = self._begin(checkpoint)
         model = self.processes.wrap(self.model, bool(args.ddp_find_unused_parameters))
-        first_step, loss_sum = self.clock.step, 0.0
+        first_step, loss_sum = self.clock.step, torch.zeros((), device=self.processes.device)
         self.metrics_log = MetricsLog(args.logging_dir, self.processes.is_first, first_step, args.uses_tensorboard)
         self.control = TrainerControl()
         with self.metrics_log, self._bar() as bar, CtrlC() as ctrl_c:
@@ -149,7 +149,7 @@ class Trainer(Resumable):
 
     # --- a step
 
-    def _step(self, model: nn.Module, micro_batches: list[MicroBatch]) -> dict[str, Tensor]:
+    def _step(self, model: Any, micro_batches: list[MicroBatch]) -> dict[str, Tensor]:
         """One step of gradient descent; returns this process's mean losses."""
         control = self.control
         control.should_log = control.should_evaluate = control.should_save = False
