@@ -127,6 +127,12 @@ def test_separated_labels(tmp_path):
     file = write(tmp_path / "a.tsv", "text\tlabels\na\tx, y\nb\t\nc\ty\n")
     examples = read_examples(file, Columns(label_separator=","))
     assert [e.label for e in examples] == [["x", "y"], [], ["y"]]
+    file = write(tmp_path / "a.jsonl", "".join(f'{{"text": "a", "label": {x}}}\n' for x in ('"x,y"', 0, "null", '" "')))
+    examples = read_examples(file, Columns(label_separator=","))
+    assert [e.label for e in examples] == [["x", "y"], ["0"], [], []]
+    file = write(tmp_path / "a.jsonl", '{"text": "a", "label": NaN}\n')
+    with pytest.raises(ValueError, match="line 1: expected a label in the column label, found nan"):
+        read_examples(file, Columns(label_separator=","))
 
 
 # --- errors
@@ -147,6 +153,9 @@ def test_separated_labels(tmp_path):
         ("a.tsv", "text\ttopic\na\tb\n", "which column is the label? Pass --label-column with one of text, topic"),
         ("a.tsv", b"text\tlabel\na\tb\n\xff\tc\n", "line 3: not UTF-8"),
         ("a.csv", 'text,label\na,b\n"c,d\n', "line 3: unexpected end of data; is a quote not closed?"),
+        ("a.csv", "text,label\na\rb,c\n", "line 2: a carriage return in a line; remove it"),
+        ("a.csv", "text;label\na;b\n", "line 1: expected commas between the columns of a .csv file, found none: text;"),
+        ("a.tsv", "text,label\na,b\n", "line 1: expected tabs between the columns of a .tsv file, found none: text,"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text"\n', "line 2: not JSON"),
         (
             "a.jsonl",
@@ -174,6 +183,37 @@ def test_a_column_that_is_not_there(tmp_path, option):
     file = write(tmp_path / "a.tsv", "text\tlabel\na\tb\n")
     with pytest.raises(ValueError, match=f"--{option}-column body: no such column, only text, label"):
         read_examples(file, Columns(**{option: "body"}))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (Columns(pair="text"), "the column text would be both the text and the pair; pass --text-column and"),
+        (Columns(label="text"), "the column text would be both the text and the label"),
+        (Columns(text="label"), "the column label would be both the text and the label"),
+        (Columns(pair="label"), "the column label would be both the pair and the label"),
+    ],
+)
+def test_a_column_has_one_meaning(tmp_path, columns, message):
+    file = write(tmp_path / "a.tsv", "text\tlabel\tbody\na\tb\tc\n")
+    with pytest.raises(ValueError, match=message):
+        read_examples(file, columns)
+
+
+def test_options_without_a_meaning():
+    Columns(text="a").refuse("questions", "pair", "label", "label_separator")
+    with pytest.raises(ValueError, match="^--text-column: has no meaning for questions; leave it out$"):
+        Columns(text="a").refuse("questions", "pair", "text")
+    with pytest.raises(ValueError, match="^--label-separator: has no meaning for tagging; leave it out$"):
+        Columns(label_separator=",").refuse("tagging", "label_separator")
+
+
+def test_json_is_not_taken_for_texts(tmp_path):
+    file = write(tmp_path / "a.txt", '\n{"text": "a"}\n')
+    with pytest.raises(
+        ValueError, match=r"a\.txt, line 2: expected text, found a JSON object\. Make it a \.jsonl file"
+    ):
+        read(file, labelled=False)
 
 
 def test_a_pair_that_must_be_there(tmp_path):

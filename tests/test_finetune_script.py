@@ -168,6 +168,7 @@ def test_what_pretraining_buys(capsys, tmp_path, monkeypatch):
         (["--train", "a.tsv"], "--train and --eval belong together"),
         (["--eval", "a.tsv"], "--train and --eval belong together"),
         (["--task", "qa"], "--task and --test need --train FILE and --eval FILE"),
+        (["--text-column", "body"], "--text-column: has no meaning for docstrings, without --train FILE"),
         (["--epochs", "0"], "--epochs must be above 0, got 0.0"),
         (["--lr", "nan"], "--lr must be above 0, got nan"),
         (["--batch-size", "0"], "--batch-size must be above 0, got 0"),
@@ -218,6 +219,8 @@ def test_another_job_is_not_gone_on_with(capsys, tmp_path):
         (["--resume"], "--resume: no checkpoint to go on from in --output-dir"),
         (["--text-column", "body"], "a.tsv: --text-column body: no such column, only label, text"),
         (["--task", "regression"], "a.tsv, line 2: expected a number as label, found"),
+        (["--task", "regression", "--label-separator", ","], "--label-separator: has no meaning for regression"),
+        (["--task", "contrastive", "--label-separator", ","], "--label-separator: has no meaning for contrastive"),
         (["--task", "tagging", "--label-column", "label"], "expected the number of a column"),
         (["--max-length", 2], "--max-length must be at least 3 for a text, got 2"),
         (["--max-length", 1000], "--max-length must be at most the 128 that "),
@@ -246,8 +249,9 @@ def test_a_library_for_the_score_is_asked_for_at_once(capsys, tmp_path, monkeypa
         "classification": "labels\ttext\na,b\tOne.\na\tTwo.\n",
     }.get(task, "score\tsentence1\tsentence2\n1\tOne.\tTwo.\n2\tOne.\tThree.\n")
     (tmp_path / "a.tsv").write_text(content)
-    files = ("--train", tmp_path / "a.tsv", "--eval", tmp_path / "a.tsv", "--label-separator", ",")
-    ending = finetune(capsys, tmp_path, "--task", task, *files)
+    files = ("--train", tmp_path / "a.tsv", "--eval", tmp_path / "a.tsv")
+    several = ("--label-separator", ",") if task == "classification" else ()
+    ending = finetune(capsys, tmp_path, "--task", task, *files, *several)
     assert "pip install 'minibert[finetune]'" in ending.only_error and not ending.out
 
 

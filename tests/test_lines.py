@@ -3,10 +3,18 @@
 import codecs
 import gzip
 import json
+import subprocess
 
 import pytest
 
-from minibert.text.lines import CorpusError, is_jsonl, numbered_lines, parse_record, refuse_structured
+from minibert.text.lines import (
+    CorpusError,
+    decoded_lines,
+    is_jsonl,
+    numbered_lines,
+    parse_record,
+    refuse_structured,
+)
 
 TEXT = "“Café” – 5 €…"  # what Windows-1252 has and Latin-1 has not
 
@@ -29,14 +37,39 @@ def test_utf8(tmp_path, mark, end):
 
 @pytest.mark.parametrize(
     ("encoding", "converter"),
-    [("cp1252", "WINDOWS-1252"), ("utf-16", "UTF-16"), ("utf-32", "UTF-32"), ("utf-16-le", "UTF-16LE")],
+    [
+        ("cp1252", "WINDOWS-1252"),
+        ("utf-16", "UTF-16"),
+        ("utf-32", "UTF-32"),
+        ("utf-16-le", "UTF-16LE"),
+        ("utf-16-be", "UTF-16BE"),
+    ],
 )
 def test_the_advice_loses_no_character(tmp_path, encoding, converter):
     text = f"first\n{TEXT}\n"
-    with pytest.raises(CorpusError, match=f"not UTF-8 .*iconv -f {converter} -t UTF-8"):
-        read(tmp_path / "old.txt", text.encode(encoding))
+    old, new = tmp_path / "old.txt", tmp_path / "utf8-old.txt"
+    with pytest.raises(CorpusError, match=f"not UTF-8 .*iconv -f {converter} -t UTF-8 < {old} > {new}"):
+        read(old, text.encode(encoding))
     converted = (tmp_path / "old.txt").read_bytes().decode(converter).encode()  # as iconv does
     assert [line for _, line in read(tmp_path / "new.txt", converted)] == ["first\n", f"{TEXT}\n"]
+
+
+@pytest.mark.parametrize("content", ["é\n".encode() + b"\xe9\n", "é ".encode() + b"\xe9\n"])
+def test_a_broken_place_in_utf8_is_not_to_be_converted(tmp_path, content):
+    with pytest.raises(CorpusError, match=r"line [12]: not UTF-8 .* mend this place alone") as error:
+        read(tmp_path / "a.txt", content)
+    assert "iconv" not in str(error.value)
+
+
+def test_the_advice_can_be_typed(tmp_path):
+    file = tmp_path / "it's old.txt.gz"
+    with pytest.raises(CorpusError) as error:
+        read(file, gzip.compress(TEXT.encode("cp1252")))
+    command = str(error.value).partition("Windows: ")[2].partition("; other")[0]
+    subprocess.run(command, shell=True, check=True)
+    assert list(numbered_lines(tmp_path / "utf8-it's old.txt")) == [(1, TEXT)]
+    with pytest.raises(CorpusError, match=r"standard input, line 1: .* iconv -f WINDOWS-1252 -t UTF-8; other"):
+        list(decoded_lines("standard input", [(1, b"\xe9")]))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +122,12 @@ def test_names_of_json_lines():
 @pytest.mark.parametrize("line", ["{", "[" * 100_000, '{"a": 1} {', "text"])
 def test_what_is_no_json(line):
     with pytest.raises(CorpusError, match=r"file, line 3: not JSON"):
+        parse_record("file", 3, line)
+
+
+@pytest.mark.parametrize("line", ['{"a": 1, "b": 2, "a": 1}', '{"b": {"a": 1, "a": 2}}'])
+def test_a_field_that_is_there_twice(line):
+    with pytest.raises(CorpusError, match=r"file, line 3: not JSON \(two fields are called 'a'; rename one of them\)"):
         parse_record("file", 3, line)
 
 

@@ -15,6 +15,7 @@ from minibert.finetuning.question_answering import (
 )
 from minibert.finetuning.squad import Question
 from minibert.text.tokenizer import BertTokenizer
+from minibert.training.batch import label_count
 from minibert.training.collation import DataCollatorWithPadding
 from minibert.training.evaluation_loop import EvalPrediction
 
@@ -145,9 +146,29 @@ def test_what_is_lost_is_told(tmp_path, tokenizer):
         "1 of 3 questions are longer than 64 tokens, and cut",
         "2 of 3 answers are in no window as a whole, and not learnt",
     )
+    whole = question_answering_task({"train": file}, Columns(), tokenizer, 512).splits["train"]
+    assert whole.lost[1:] == (
+        "1 of 3 answers are in no window as a whole, and not learnt",
+        "1 of 3 answers are longer than 30 tokens, as no prediction is",
+    )
     batch = DataCollatorWithPadding(tokenizer)(split.items)
-    assert batch["label_count"] == 2  # the loss ignores all windows but the first
+    assert label_count(batch) == 2  # the loss ignores all windows but the first
     assert all(item["start_positions"] == NOWHERE for item in split.items[1:])
+
+
+def test_answers_of_which_none_can_be_learnt(tmp_path, tokenizer):
+    file = squad_file(tmp_path / "a.json", [f"the key{FILLER * 20}"])
+    text = (tmp_path / "a.json").read_text().replace('"text": "the key"', f'"text": "the key{FILLER * 20}"')
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(
+        ValueError, match="question q0, and all that follow: expected answers that a window of 128 tokens"
+    ):
+        question_answering_task({"train": file}, Columns(), tokenizer, 128)
+
+
+def test_there_are_no_columns(tokenizer):
+    with pytest.raises(ValueError, match="--label-column: has no meaning for questions"):
+        question_answering_task({"train": "a.json"}, Columns(label="a"), tokenizer, 128)
 
 
 @pytest.mark.parametrize(

@@ -94,12 +94,15 @@ def test_bad_lines(monkeypatch, tmp_path, content, message):
 
 
 def test_json_is_not_taken_for_text(monkeypatch, tmp_path):
-    content = b'{"text": "a"}\n'
+    content = b'\n \n{"text": "a"}\n'
     standard_input(monkeypatch, content)
     (tmp_path / "a.txt").write_bytes(content)
     for name, place in ((str(tmp_path / "a.txt"), "a.txt"), ("-", "standard input")):
-        with pytest.raises(CorpusError, match=f"{place}, line 1: expected text, found a JSON object. Pass --jsonl"):
+        with pytest.raises(CorpusError, match=f"{place}, line 3: expected text, found a JSON object. Pass --jsonl"):
             list(read_records(name, False))
+    (tmp_path / "a.txt").write_bytes(b"text\n" + content)  # a log, perhaps
+    (found,) = read_records(str(tmp_path / "a.txt"), False)
+    assert found[-1].fields == {"text": '{"text": "a"}'}
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.json"])

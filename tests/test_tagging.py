@@ -146,6 +146,12 @@ def test_an_unknown_tag(tmp_path, tokenizer):
         task(tmp_path, tokenizer, evaluation="The DT B-NP\nlist NN I-NP\n\nof IN B-PP\n")
 
 
+@pytest.mark.parametrize("columns", [Columns(pair="2"), Columns(label_separator=",")])
+def test_options_that_tagging_has_not(tmp_path, tokenizer, columns):
+    with pytest.raises(ValueError, match="has no meaning for tagging"):
+        task(tmp_path, tokenizer, columns=columns)
+
+
 @pytest.mark.parametrize("columns", [Columns(label="ner"), Columns(text="0")])
 def test_columns_are_numbers(tmp_path, tokenizer, columns):
     with pytest.raises(ValueError, match="-column: expected the number of a column, from 1"):

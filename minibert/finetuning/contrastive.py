@@ -99,6 +99,7 @@ def contrastive_task(files: Mapping[str, str], columns: Columns, tokenizer: Bert
     The training file may be plain text, a sentence a line. Raises `ValueError` naming file and line of what cannot be
     used.
     """
+    columns.refuse("contrastive training", "label_separator")
     library("scipy.stats")
     only_text = Columns(text=columns.text)
     texts = [e.text for e in read_examples(files["train"], only_text, labelled=False)]

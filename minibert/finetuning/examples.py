@@ -38,6 +38,13 @@ class Columns:
     label: str | None = None
     label_separator: str | None = None  # None: a text has one label (but a list in JSON holds several)
 
+    def refuse(self, task: str, *names: str) -> None:
+        """Raise `ValueError` if one of these is given, for which the `task` has no use."""
+        for name in names:
+            if getattr(self, name) is not None:
+                option = "--label-separator" if name == "label_separator" else f"--{name}-column"
+                raise ValueError(f"{option}: has no meaning for {task}; leave it out")
+
 
 @dataclass(frozen=True)
 class Example:
@@ -90,10 +97,12 @@ def _rows(file: Path, labelled: bool) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _texts(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    is_first = True
     for number, line in numbered_lines(file):
-        if number == 1:
-            refuse_structured(file, number, line, "Make it a .jsonl file, with an object in each line.")
         if line.strip():
+            if is_first:
+                refuse_structured(file, number, line, "Make it a .jsonl file, with an object in each line.")
+            is_first = False
             yield number, {"text": line}
 
 
@@ -101,9 +110,7 @@ def _table(file: Path, **dialect: Any) -> Iterator[tuple[int, dict[str, str]]]:
     csv.field_size_limit(LONGEST_FIELD)
     reader = csv.reader((line for _, line in numbered_lines(file)), **dialect)
     try:
-        header = [name.strip() for name in next(reader, [])]
-        if twice := [name for name in header if name and header.count(name) > 1]:
-            raise ValueError(f"{file}, line 1: two columns are called {twice[0]}; rename one of them")
+        header = _header(file, next(reader, []), dialect.get("delimiter", ","))
         for fields in reader:
             if not fields:
                 continue
@@ -114,7 +121,22 @@ def _table(file: Path, **dialect: Any) -> Iterator[tuple[int, dict[str, str]]]:
                 )
             yield reader.line_num, dict(zip(header, fields, strict=True))
     except csv.Error as error:
-        raise ValueError(f"{file}, line {reader.line_num}: {error}; is a quote not closed?") from error
+        is_return = "new-line" in str(error)  # the library's advice is for those who call it
+        reason = "a carriage return in a line; remove it" if is_return else f"{error}; is a quote not closed?"
+        raise ValueError(f"{file}, line {reader.line_num}: {reason}") from error
+
+
+def _header(file: Path, fields: list[str], delimiter: str) -> list[str]:
+    """The names of the columns. Raises `ValueError` for two of one name, or one that is a line of another form."""
+    names = [name.strip() for name in fields]
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise ValueError(f"{file}, line 1: two columns are called {twice[0]}; rename one of them")
+    if len(names) == 1 and any(other in names[0] for other in ",;\t"):
+        expected, suffix = ("commas", ".csv") if delimiter == "," else ("tabs", ".tsv")
+        raise ValueError(
+            f"{file}, line 1: expected {expected} between the columns of a {suffix} file, found none: {names[0]:.80}"
+        )
+    return names
 
 
 # --- which column is what -------------------------------------------------------------------------------
@@ -135,7 +157,14 @@ def _choose(file: Path, names: list[str], wanted: Columns, labelled: bool, paire
             raise ValueError(
                 f"{file}: which column is the {option}? Pass --{option}-column with one of {', '.join(names)}"
             )
-    return Columns(text, needed["pair"], label if labelled else None, wanted.label_separator)
+    chosen = Columns(text, needed["pair"], label if labelled else None, wanted.label_separator)
+    for one, other in (("text", "pair"), ("text", "label"), ("pair", "label")):
+        if (name := getattr(chosen, one)) is not None and name == getattr(chosen, other):
+            raise ValueError(
+                f"{file}: the column {name} would be both the {one} and the {other}; pass --{one}-column and"
+                f" --{other}-column with different ones of {', '.join(names)}"
+            )
+    return chosen
 
 
 def _example(place: str, row: dict[str, Any], columns: Columns) -> Example:
@@ -158,7 +187,9 @@ def _label(place: str, row: dict[str, Any], columns: Columns) -> str | list[str]
     if isinstance(value, list):
         return [_word(place, item, columns.label) for item in value]
     if columns.label_separator is not None:
-        return [part.strip() for part in str(value or "").split(columns.label_separator) if part.strip()]
+        is_empty = value is None or isinstance(value, str) and not value.strip()
+        parts = [] if is_empty else _word(place, value, columns.label).split(columns.label_separator)
+        return [part.strip() for part in parts if part.strip()]
     return _word(place, value, columns.label)
 
 

@@ -87,6 +87,8 @@ def _check(options: FinetuningOptions) -> None:
         raise ValueError("--train and --eval belong together: examples to learn from, and others to score")
     if options.train is None and (options.task != "classification" or options.test is not None):
         raise ValueError("--task and --test need --train FILE and --eval FILE")
+    if options.train is None:
+        options.columns.refuse("docstrings, without --train FILE", "text", "pair", "label", "label_separator")
     numbers = {name: getattr(options.plan, name) for name in ("epochs", "batch_size", "lr", "early_stopping", "seeds")}
     for name, value in (numbers | {"max_length": options.max_length}).items():
         if value is not None and not value > 0:

@@ -36,10 +36,12 @@ class Window:
 def question_answering_task(
     files: Mapping[str, str], columns: Columns, tokenizer: BertTokenizer, max_length: int
 ) -> Task:
-    """The task in `files`, named by their splits; `columns` have no meaning here.
+    """The task in `files`, named by their splits.
 
-    Raises `ValueError` naming the file and the question that cannot be used, or a `max_length` without room.
+    Raises `ValueError` naming the file and the question that cannot be used, for a `max_length` without room, or for
+    `columns`, which SQuAD's form has none of.
     """
+    columns.refuse("questions, which are SQuAD's JSON", "text", "pair", "label", "label_separator")
     if max_length < 2 * LONGEST_QUESTION:
         raise ValueError(f"--max-length must be at least {2 * LONGEST_QUESTION} for questions, got {max_length}")
     questions = {split: read_squad(path) for split, path in files.items()}
@@ -55,7 +57,7 @@ def question_answering_task(
 
 
 def _split(questions: Sequence[Question], tokenizer: BertTokenizer, max_length: int) -> Split:
-    items, windows, n_unseen = [], [], 0
+    items, windows, n_unseen, n_long = [], [], 0, 0
     options = {
         "truncation": "only_second",
         "max_length": max_length,
@@ -71,13 +73,20 @@ def _split(questions: Sequence[Question], tokenizer: BertTokenizer, max_length: 
             own_windows, own_items = zip(*group, strict=True)
             positions = answer_positions(own_windows, questions[number])
             n_unseen += positions[0][0] == NOWHERE
+            n_long += max(end - start for start, end in positions) >= LONGEST_ANSWER
             for item, (start, end) in zip(own_items, positions, strict=True):
                 items.append(item | {"start_positions": start, "end_positions": end})
             windows += own_windows
         first = windows[-1].question + 1
+    if n_unseen == len(questions):
+        raise ValueError(
+            f"{questions[0].place}, and all that follow: expected answers that a window of {max_length} tokens holds as"
+            " a whole; check them, or pass a larger --max-length"
+        )
     cut = lost(n_cut, len(questions), f"longer than {LONGEST_QUESTION} tokens, and cut", "questions")
     unseen = lost(n_unseen, len(questions), "in no window as a whole, and not learnt", "answers")
-    return Split(items, partial(_score, questions=questions, windows=windows), cut + unseen)
+    long = lost(n_long, len(questions), f"longer than {LONGEST_ANSWER} tokens, as no prediction is", "answers")
+    return Split(items, partial(_score, questions=questions, windows=windows), cut + unseen + long)
 
 
 def _short_questions(questions: Sequence[Question], tokenizer: BertTokenizer) -> tuple[list[str], int]:

@@ -14,6 +14,7 @@ from minibert.training.evaluation_loop import EvalPrediction
 
 def regression_task(files: Mapping[str, str], columns: Columns, tokenizer: BertTokenizer, max_length: int) -> Task:
     """The task in `files`, named by their splits. Raises `ValueError` naming file and line of what is no number."""
+    columns.refuse("regression", "label_separator")
     library("scipy.stats")
     examples = {name: read_examples(path, columns) for name, path in files.items()}
     check_paired_alike(examples)

@@ -31,6 +31,7 @@ def tagging_task(
     labels: the tags, in their order; None: those of the training file.
     Raises `ValueError` naming file and line of what cannot be used.
     """
+    columns.refuse("tagging", "pair", "label_separator")
     places = _column_number("text", columns.text), _column_number("label", columns.label)
     tagged = {split: read_conll(path, *places) for split, path in files.items()}
     train = tagged["train"]

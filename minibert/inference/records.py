@@ -48,8 +48,17 @@ def read_records(path: str, is_json: bool) -> Iterator[list[Record]]:
     or for one that is not of the kind that `is_json` says.
     """
     name = "standard input" if path == STANDARD_INPUT else path
+    is_checked = is_json
+
+    def record(number: int, line: str) -> Record:
+        nonlocal is_checked
+        if line and not is_checked:
+            refuse_structured(name, number, line, "Pass --jsonl if each line is a JSON object, or make it such a file.")
+            is_checked = True
+        return _record(name, number, line, is_json)
+
     for lines in _standard_input(name) if path == STANDARD_INPUT else [numbered_lines(Path(path))]:
-        yield from chunks(_record(name, number, line.strip(), is_json) for number, line in lines)
+        yield from chunks(record(number, line.strip()) for number, line in lines)
 
 
 def _standard_input(name: str) -> Iterator[Iterator[tuple[int, str]]]:
@@ -73,8 +82,6 @@ def _record(name: str, number: int, line: str, is_json: bool) -> Record:
     place = f"{name}, line {number}"
     if not line:
         return Record(place, {} if is_json else {"text": ""}, is_blank=True)
-    if number == 1 and not is_json:
-        refuse_structured(name, number, line, "Pass --jsonl if each line is a JSON object, or make it such a file.")
     return Record(place, parse_record(name, number, line) if is_json else {"text": line})
 
 

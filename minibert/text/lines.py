@@ -3,10 +3,13 @@
 import codecs
 import gzip
 import json
+import shlex
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from io import BufferedIOBase
 from pathlib import Path
+from typing import Any
 
 # The marks at the beginning of files in other encodings; that of UTF-16 is also the beginning of UTF-32's.
 _MARKS = {
@@ -68,6 +71,7 @@ def decoded_lines(file: Path | str, lines: Iterable[tuple[int, bytes]]) -> Itera
 
     Each line is decoded on its own so that an error can name it.
     """
+    is_utf8 = False  # whether something has come that can hardly be anything else
     for number, line in lines:
         is_first = number == 1
         try:
@@ -76,27 +80,45 @@ def decoded_lines(file: Path | str, lines: Iterable[tuple[int, bytes]]) -> Itera
             # Without the mark that UTF-8 may begin with, the library counts from behind it.
             before = error.object[max(0, error.start - 20) : error.start].decode("utf-8", "ignore")
             where = f"byte 0x{error.object[error.start]:02x} {f'after {before!r}' if before else 'at its beginning'}"
-            raise CorpusError(f"{file}, line {number}: not UTF-8 ({where}). {_advice(line)}") from error
+            is_utf8 = is_utf8 or not before.isascii()
+            raise CorpusError(f"{file}, line {number}: not UTF-8 ({where}). {_advice(file, line, is_utf8)}") from error
         if is_first and "\0" in text:
-            raise CorpusError(f"{file}, line {number}: not UTF-8 (zero bytes). {_advice(line)}")
+            raise CorpusError(f"{file}, line {number}: not UTF-8 (zero bytes). {_advice(file, line, is_utf8)}")
         if is_first and "\r" in text.strip() and not text.endswith("\n"):
-            advice = r"Convert it first: tr '\r' '\n' < OLD > NEW"
-            raise CorpusError(f"{file}, line {number}: lines end in CR alone, as on old Macs. {advice}")
+            command = _command(file, r"tr '\r' '\n'")
+            raise CorpusError(f"{file}, line {number}: lines end in CR alone, as on old Macs. Convert it: {command}")
+        is_utf8 = is_utf8 or not line.isascii()
         yield number, text
 
 
-def _advice(line: bytes) -> str:
+def _advice(file: Path | str, line: bytes, is_utf8: bool) -> str:
     """How to make UTF-8 of a file with such a line, without losing a character."""
     for mark, name in _MARKS.items():
         if line.startswith(mark):
-            return f"It is {name}; convert it first: iconv -f {name} -t UTF-8 OLD > NEW"
+            return f"It is {name}; convert it first: {_iconv(file, name)}"
     if b"\0" in line:
-        return "If it is text at all, it is UTF-16 without a mark: iconv -f UTF-16LE -t UTF-8 OLD > NEW"
+        name = "UTF-16BE" if line.startswith(b"\0") else "UTF-16LE"
+        return f"If it is text at all, it is UTF-16 without a mark: {_iconv(file, name)}"
+    if is_utf8:
+        return "What stands before it is UTF-8, and converting would garble that: mend this place alone, in an editor."
     # Not Latin-1: there, the bytes of Windows' quotation marks and dashes are control characters, and would be lost.
     return (
-        "Convert it first. Western text from Windows: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW; other text: with the "
-        "name of its own encoding there, such as GB18030, SHIFT_JIS or KOI8-R."
+        f"Convert it first. Western text from Windows: {_iconv(file, 'WINDOWS-1252')}; other text: with the name of its"
+        " own encoding there, such as GB18030, SHIFT_JIS or KOI8-R."
     )
+
+
+def _iconv(file: Path | str, encoding: str) -> str:
+    return _command(file, f"iconv -f {encoding} -t UTF-8")
+
+
+def _command(file: Path | str, program: str) -> str:
+    """What to type for the file's content to go through `program` into a new file; for standard input just that."""
+    if not isinstance(file, Path):
+        return program
+    is_compressed = file.name.lower().endswith(".gz")
+    old, new = (shlex.quote(str(f)) for f in (file, file.with_name(f"utf8-{file.name[: -3 * is_compressed or None]}")))
+    return f"gunzip -c {old} | {program} > {new}" if is_compressed else f"{program} < {old} > {new}"
 
 
 # --- JSON in lines --------------------------------------------------------------------------------------
@@ -108,9 +130,9 @@ def is_jsonl(path: str | Path) -> bool:
 
 
 def parse_record(file: Path | str, number: int, line: str) -> dict:
-    """The JSON object in a line of a `.jsonl` file; `CorpusError` if it holds something else."""
+    """The JSON object in a line of a `.jsonl` file; `CorpusError` if it holds something else, or a name twice."""
     try:
-        record = json.loads(line.rstrip("\r\n"))
+        record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_fields)
     except (ValueError, RecursionError) as error:
         # The library counts lines of its own; in this one there is nothing to count.
         reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
@@ -118,6 +140,14 @@ def parse_record(file: Path | str, number: int, line: str) -> dict:
     if not isinstance(record, dict):
         raise CorpusError(f"{file}, line {number}: expected a JSON object, found {type(record).__name__}.")
     return record
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"two fields are called {name!r}; rename one of them")
+    return fields
 
 
 def refuse_structured(file: Path | str, number: int, line: str, advice: str) -> None:
