@@ -117,6 +117,12 @@ def test_positions(answer, start, positions):
     assert answer_positions([WINDOW, NEXT], Question("?", "abc efg ijk lmn", [answer], start, "here")) == positions
 
 
+def test_a_character_of_several_tokens():
+    """One half, which is read as 1, a stroke and 2."""
+    window = Window(0, [None, None, (0, 2), (3, 4), (3, 4), (3, 4), None])
+    assert answer_positions([window], Question("?", "a ½", ["½"], 3, "here")) == [(3, 5)]
+
+
 @pytest.mark.parametrize("edge", [" ", "\n\t", "\u00a0", "\u200b", "\x00", " \u2028 "])
 def test_what_is_no_token_at_the_edges_of_an_answer(tmp_path, tokenizer, edge):
     file = squad_file(tmp_path / "a.json", [f"{FILLER}Here is {edge}the key{edge} and nothing else."])

@@ -123,14 +123,11 @@ def answer_positions(windows: Sequence[Window], question: Question) -> list[tupl
 
 def _tokens_at(window: Window, first: int, last: int) -> tuple[int, int]:
     """The tokens that hold two characters of the context; (0, 0) if the window lacks one of them."""
-    of_character = {
-        character: token
-        for token, span in enumerate(window.spans)
-        if span is not None
+    at_first, at_last = (
+        [token for token, span in enumerate(window.spans) if span and span[0] <= character < span[1]]
         for character in (first, last)
-        if span[0] <= character < span[1]
-    }
-    return (of_character[first], of_character[last]) if {first, last} <= of_character.keys() else (0, 0)
+    )
+    return (at_first[0], at_last[-1]) if at_first and at_last else (0, 0)
 
 
 def best_span(start_logits: np.ndarray, end_logits: np.ndarray, window: Window) -> tuple[float, tuple[int, int]]:
