@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from minibert.model.bert import BertModel, BertModelOutput
 from minibert.model.packing import Packing
+from minibert.text.dataset import Examples
 from minibert.training.batches import Batch, batches_by_length, fetch_examples
 from minibert.training.trainer import Trainer, TrainOutput
 
@@ -39,6 +40,8 @@ class FrozenEncoderTrainer(Trainer):
     the features lie in a file without a name in `output_dir`, mapped into memory: 4 * D bytes for each text or, for
     heads that work on tokens, each token (BERT-base: 3 kB).
     """
+
+    model: Any  # a model with a task: its encoder is its `bert`
 
     def train(self, resume_from_checkpoint: str | Path | bool | None = None) -> TrainOutput:
         """As `Trainer.train`, after freezing and running the encoder; its checkpoints hold the whole model.
@@ -67,7 +70,7 @@ class FrozenEncoderTrainer(Trainer):
             self.train_dataset, self.eval_dataset, self.data_collator = train, evaluation, collate
 
     @torch.no_grad()
-    def _encode(self, dataset: Dataset | None) -> "FeatureDataset | None":
+    def _encode(self, dataset: Examples | None) -> Examples | None:
         """Run the encoder over a data set, texts of similar lengths together."""
         if dataset is None or len(dataset) == 0:
             return dataset
@@ -75,7 +78,7 @@ class FrozenEncoderTrainer(Trainer):
             name = type(dataset).__name__
             raise ValueError(f"a frozen encoder needs examples that stay the same, but {name} changes them (set_epoch)")
         encoder = self.model.bert.eval()
-        features = FeatureDataset(dataset, encoder.config.hidden_size, self.args.output_dir)
+        features = FeatureDataset(dataset, encoder.config.hidden_size, Path(self.args.output_dir))
         with tqdm(total=len(dataset), desc="encoding", leave=False, disable=self.args.disable_tqdm) as bar:
             for indices, examples in batches_by_length(dataset, BATCH_SIZE):
                 batch = self._to_device(self.data_collator(examples))
@@ -94,7 +97,7 @@ class FrozenEncoderTrainer(Trainer):
 class FeatureDataset(Dataset):
     """The examples of `dataset`, each with its `features`: (n, D) on disk, added once in any order."""
 
-    def __init__(self, dataset: Dataset, hidden_size: int, folder: Path) -> None:
+    def __init__(self, dataset: Examples, hidden_size: int, folder: Path) -> None:
         self.dataset = dataset
         self.hidden_size = hidden_size
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ A text that is longer than the model is read through several windows that overla
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def question_answering_task(
 
 def _split(questions: Sequence[Question], tokenizer: BertTokenizer, max_length: int) -> Split:
     items, windows = [], []
-    options = {
+    options: dict[str, Any] = {
         "truncation": "only_second",
         "max_length": max_length,
         "stride": max_length // OVERLAP,
@@ -73,7 +74,7 @@ def _split(questions: Sequence[Question], tokenizer: BertTokenizer, max_length: 
 
 def _short_questions(questions: Sequence[Question], tokenizer: BertTokenizer) -> list[str]:
     """The questions' texts, none longer than `LONGEST_QUESTION` tokens."""
-    options = {"truncation": True, "max_length": LONGEST_QUESTION, "add_special_tokens": False}
+    options: dict[str, Any] = {"truncation": True, "max_length": LONGEST_QUESTION, "add_special_tokens": False}
     parts = encode_in_parts(tokenizer, [q.text for q in questions], return_offsets_mapping=True, **options)
     offsets = [row for part in parts for row in part["offset_mapping"]]
     return [q.text[: row[-1][1]] if row else q.text for q, row in zip(questions, offsets, strict=True)]
@@ -122,10 +123,10 @@ def best_span(start_logits: np.ndarray, end_logits: np.ndarray, window: Window) 
 def _score(prediction: EvalPrediction, questions: Sequence[Question], windows: Sequence[Window]) -> dict[str, float]:
     """Exact match and F1 of each question's best span in all its windows, from logits twice (windows, S)."""
     best = {number: (-np.inf, "") for number in range(len(questions))}
-    for window, *logits in zip(windows, *prediction.predictions, strict=True):
+    for window, starts, ends in zip(windows, *prediction.predictions, strict=True):
         if not any(window.spans):
             continue
-        score, (first, last) = best_span(*logits, window)
+        score, (first, last) = best_span(starts, ends, window)
         if score > best[window.question][0]:
             text = questions[window.question].context[window.spans[first][0] : window.spans[last][1]]
             best[window.question] = (score, text)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
 from tqdm import tqdm
 
 from minibert.finetuning.examples import Example
+from minibert.model.pretrained import BertPreTrainedModel
 from minibert.text.batch_encoding import BatchEncoding
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
@@ -29,11 +29,11 @@ class Task:
 
     description: str
     unit: str  # what the splits' items are: "examples"
-    model_class: type[nn.Module]
+    model_class: type[BertPreTrainedModel]
     metric: str  # the score by which the best checkpoint is known: larger is better
     splits: dict[str, Split]
     config: dict[str, Any] = field(default_factory=dict)  # further arguments of from_pretrained: labels, for example
-    wrap: Callable[[nn.Module], nn.Module] = lambda model: model  # into what is trained; it must save the model
+    wrap: Callable[[Any], Any] = lambda model: model  # into what is trained; it must save the model
 
 
 def encode_in_parts(
@@ -60,9 +60,9 @@ def encode_texts(tokenizer: BertTokenizer, texts: Sequence[str], max_length: int
 
 def encode_examples(tokenizer: BertTokenizer, examples: Sequence[Example], max_length: int) -> list[dict[str, Any]]:
     """The same for examples, all of which have a pair, or none."""
-    pairs = None if examples[0].pair is None else [example.pair for example in examples]
+    pairs = [example.pair for example in examples if example.pair is not None]
     texts = [example.text for example in examples]
-    parts = encode_in_parts(tokenizer, texts, pairs, truncation=True, max_length=max_length)
+    parts = encode_in_parts(tokenizer, texts, pairs or None, truncation=True, max_length=max_length)
     return [item for part in parts for item in rows_of(part)]
 
 
