@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from minibert.finetuning.examples import Columns, Example, read_examples
-from minibert.finetuning.metrics import accuracy, label_f1, library
+from minibert.finetuning.metrics import accuracy, label_f1, library, one_array
 from minibert.finetuning.task import Split, Task, encode_examples, first_few
 from minibert.model.tasks import BertForSequenceClassification
 from minibert.text.tokenizer import BertTokenizer
@@ -112,7 +112,7 @@ def hints(task: Task) -> list[str]:
 
 def majority(examples: Sequence[Example]) -> tuple[str, float]:
     """The most frequent label, and its share: what a model scores that has learnt nothing else."""
-    ((label, count),) = Counter(e.label for e in examples).most_common(1)
+    ((label, count),) = Counter(e.label for e in examples if isinstance(e.label, str)).most_common(1)
     return label, count / len(examples)
 
 
@@ -139,22 +139,23 @@ def _several_at_once(examples: Sequence[Example], numbers: Mapping[str, int]) ->
     return list(rows)
 
 
-def _number(example: Example, label: str | list[str], numbers: Mapping[str, int]) -> int:
+def _number(example: Example, label: str | list[str] | None, numbers: Mapping[str, int]) -> int:
     if isinstance(label, list):
         raise ValueError(f"{example.place}: expected one label as in the first example, found a list of them")
-    if label not in numbers:
+    if label is None or label not in numbers:
         raise ValueError(f"{example.place}: expected a label that was trained ({first_few(numbers)}), found {label!r}")
     return numbers[label]
 
 
 def score_one(prediction: EvalPrediction) -> dict[str, float]:
     """The share of right answers, from logits (N, C) and class numbers (N,)."""
-    return {"accuracy": accuracy(prediction.predictions.argmax(1), prediction.label_ids)}
+    return {"accuracy": accuracy(one_array(prediction.predictions).argmax(1), one_array(prediction.label_ids))}
 
 
 def score_several(prediction: EvalPrediction) -> dict[str, float]:
     """F1 over the labels, from logits (N, C) and zeros and ones (N, C); a label is predicted above a half."""
-    predicted, expected = (prediction.predictions > 0).astype(int), prediction.label_ids.astype(int)
+    predicted = (one_array(prediction.predictions) > 0).astype(int)
+    expected = one_array(prediction.label_ids).astype(int)
     return label_f1(predicted, expected) | {"accuracy": float((predicted == expected).all(1).mean())}
 
 

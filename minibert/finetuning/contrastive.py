@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert.finetuning.examples import Columns, read_examples
-from minibert.finetuning.metrics import correlations, library
+from minibert.finetuning.metrics import correlations, library, one_array
 from minibert.finetuning.regression import number_of
 from minibert.finetuning.task import Split, Task, encode_texts
 from minibert.model.bert import BertModel
@@ -74,7 +74,7 @@ class SimCSE(nn.Module):
 
     def embed(self, **inputs: Tensor) -> Tensor:
         """(B, D): the mean of every sentence's tokens."""
-        hidden, real = self.encoder(**inputs).last_hidden_state.float(), inputs["attention_mask"]
+        hidden, real = self.encoder(return_dict=True, **inputs).last_hidden_state.float(), inputs["attention_mask"]
         return hidden.sum(1) / real.sum(1, keepdim=True)  # padding is zero
 
     def freeze(self, what: str | int) -> Self:
@@ -132,6 +132,6 @@ def _scored_pairs(path: str, columns: Columns, tokenizer: BertTokenizer, max_len
 
 def similarity_score(prediction: EvalPrediction) -> dict[str, float]:
     """Spearman's correlation of the cosines of vectors (2 N, D), first and second sentences, with scores (2 N,)."""
-    first, second = F.normalize(torch.from_numpy(prediction.predictions), dim=1).chunk(2)
-    scores = prediction.label_ids[: len(first)]
+    first, second = F.normalize(torch.from_numpy(one_array(prediction.predictions)), dim=1).chunk(2)
+    scores = one_array(prediction.label_ids)[: len(first)]
     return {"spearman": correlations((first * second).sum(1).numpy(), scores)["spearman"]}

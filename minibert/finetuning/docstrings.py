@@ -39,7 +39,8 @@ def docstring_examples(modules: Modules | None = None, seed: int = 42) -> dict[s
     modules = list(module_docstrings()) if modules is None else modules
     packages = largest_packages(modules)
     seen = pretraining_sentences(modules)
-    read, unseen = ({package: [] for package in packages} for _ in range(2))
+    read: dict[str, list[Example]] = {package: [] for package in packages}
+    unseen: dict[str, list[Example]] = {package: [] for package in packages}
     for text, package in _labelled(modules, packages):
         example = Example(without_names(text, packages), None, package, f"the package {package}")
         if len(example.text.split()) >= SHORTEST:
@@ -93,4 +94,4 @@ def _labelled(modules: Modules, packages: Sequence[str]) -> list[tuple[str, str]
         if path.parts[0] in packages and len(path.parts) > 1:
             for docstring in docstrings:
                 package_of.setdefault(docstring, set()).add(path.parts[0])
-    return [(docstring, *names) for docstring, names in package_of.items() if len(names) == 1]
+    return [(docstring, name) for docstring, names in package_of.items() if len(names) == 1 for name in names]

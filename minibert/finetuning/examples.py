@@ -149,7 +149,7 @@ def _choose(file: Path, names: list[str], wanted: Columns, labelled: bool, paire
             raise ValueError(f"{file}: --{option}-column {name}: no such column, only {', '.join(names)}")
     text = wanted.text or next((n for n in TEXT_NAMES if n in names and TEXT_NAMES[n] in names), None)
     text = text or next((n for n in TEXT_NAMES if n in names), None)
-    pair = wanted.pair or (None if wanted.text else TEXT_NAMES.get(text))
+    pair = wanted.pair or (None if wanted.text else TEXT_NAMES.get(text or ""))
     label = wanted.label or next((n for n in LABEL_NAMES if n in names), None)
     needed = {"text": text, "pair": pair if pair in names else None, "label": label}
     for option, is_needed in (("text", True), ("pair", paired), ("label", labelled)):
@@ -169,7 +169,7 @@ def _choose(file: Path, names: list[str], wanted: Columns, labelled: bool, paire
 
 def _example(place: str, row: dict[str, Any], columns: Columns) -> Example:
     texts = [_text(place, row, name) for name in (columns.text, columns.pair) if name]
-    label = None if columns.label is None else _label(place, row, columns)
+    label = None if columns.label is None else _label(place, row, columns.label, columns.label_separator)
     return Example(texts[0], texts[1] if columns.pair else None, label, place)
 
 
@@ -182,8 +182,8 @@ def _text(place: str, row: dict[str, Any], name: str) -> str:
     return text.strip()
 
 
-def _label(place: str, row: dict[str, Any], columns: Columns) -> str | list[str]:
-    value = row.get(columns.label)
+def _label(place: str, row: dict[str, Any], name: str, separator: str | None) -> str | list[str]:
+    value = row.get(name)
     if isinstance(value, list):
         return [_word(place, item, columns.label) for item in value]
     if columns.label_separator is not None:

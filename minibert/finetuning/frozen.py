@@ -41,6 +41,8 @@ class FrozenEncoderTrainer(Trainer):
     heads that work on tokens, each token (BERT-base: 3 kB).
     """
 
+    model: Any  # a model with a task: its encoder is its `bert`
+
     def train(self, resume_from_checkpoint: str | Path | bool | None = None) -> TrainOutput:
         """As `Trainer.train`, after freezing and running the encoder; its checkpoints hold the whole model.
 
@@ -99,7 +101,7 @@ class FrozenEncoderTrainer(Trainer):
 class FeatureDataset(Dataset):
     """The examples of `dataset`, each with its `features`: (n, D) on disk, added once in any order."""
 
-    def __init__(self, dataset: Dataset, hidden_size: int, folder: Path) -> None:
+    def __init__(self, dataset: Examples, hidden_size: int, folder: Path) -> None:
         self.dataset = dataset
         self.hidden_size = hidden_size
         folder.mkdir(parents=True, exist_ok=True)

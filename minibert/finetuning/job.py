@@ -61,8 +61,8 @@ def finetune(options: FinetuningOptions) -> None:
     if options.train is None:
         demonstrate(tokenizer, max_length, options.plan, options.output_dir)
         return
-    files = {"train": options.train, "eval": options.eval, "test": options.test}
-    files = {split: path for split, path in files.items() if path is not None}
+    given = {"train": options.train, "eval": options.eval, "test": options.test}
+    files = {split: path for split, path in given.items() if path is not None}
     task = TASKS[options.task](files, options.columns, tokenizer, max_length)
     say("task", f"{options.task}: {task.description}")
     for hint in hints(task):

@@ -149,10 +149,10 @@ def best_span(start_logits: np.ndarray, end_logits: np.ndarray, window: Window) 
 def _score(prediction: EvalPrediction, questions: Sequence[Question], windows: Sequence[Window]) -> dict[str, float]:
     """Exact match and F1 of each question's best span in all its windows, from logits twice (windows, S)."""
     best = {number: (-np.inf, "") for number in range(len(questions))}
-    for window, *logits in zip(windows, *prediction.predictions, strict=True):
+    for window, starts, ends in zip(windows, *prediction.predictions, strict=True):
         if not any(window.spans):
             continue
-        score, (first, last) = best_span(*logits, window)
+        score, (first, last) = best_span(starts, ends, window)
         if score > best[window.question][0]:
             text = questions[window.question].context[window.spans[first][0] : window.spans[last][1]]
             best[window.question] = (score, text)

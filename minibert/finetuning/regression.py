@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from minibert.finetuning.classification import check_paired_alike
 from minibert.finetuning.examples import Columns, Example, read_examples
-from minibert.finetuning.metrics import correlations, library
+from minibert.finetuning.metrics import correlations, library, one_array
 from minibert.finetuning.task import Split, Task, encode_examples
 from minibert.model.tasks import BertForSequenceClassification
 from minibert.text.tokenizer import BertTokenizer
@@ -39,8 +39,8 @@ def regression_task(files: Mapping[str, str], columns: Columns, tokenizer: BertT
 def number_of(example: Example) -> float:
     """The label as a number. Raises `ValueError` naming the line where it is none."""
     try:
-        number = float(example.label)
-    except (ValueError, TypeError):
+        number = float(example.label) if isinstance(example.label, str) else math.nan
+    except ValueError:
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(f"{example.place}: expected a number as label, found {example.label!r}")
@@ -49,4 +49,4 @@ def number_of(example: Example) -> float:
 
 def score(prediction: EvalPrediction) -> dict[str, float]:
     """Correlations of the numbers predicted, (N, 1), with those expected, (N,)."""
-    return correlations(prediction.predictions[:, 0], prediction.label_ids)
+    return correlations(one_array(prediction.predictions)[:, 0], one_array(prediction.label_ids))

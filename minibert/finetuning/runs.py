@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from minibert.checkpoint.files import CheckpointError
+from minibert.finetuning.contrastive import SimCSE
 from minibert.finetuning.frozen import FrozenEncoderTrainer
 from minibert.finetuning.task import Task
 from minibert.model.config import BertConfig
 from minibert.model.precision import has_fast_bf16
+from minibert.model.pretrained import BertPreTrainedModel
 from minibert.model.weights import quiet_loading
 from minibert.report import say
 from minibert.text.packed import vocabulary_name
@@ -21,6 +22,9 @@ from minibert.training.checkpointing import checkpoints
 from minibert.training.metrics_log import METRICS_FILE, read_metrics
 from minibert.training.run_folder import keep_settings
 from minibert.training.trainer import Trainer
+
+# What tasks train: a model, or what they wrap it into.
+Trainable = BertPreTrainedModel | SimCSE
 
 # What a checkpoint may lack: these belong to a task.
 _HEADS = ("bert.pooler.", "pooler.", "classifier.", "qa_outputs.")
@@ -86,7 +90,7 @@ def _settings(task: Task, tokenizer: BertTokenizer, plan: Plan) -> dict[str, Any
     return {"task": task.description, **data, "vocabulary": vocabulary_name(tokenizer), **chosen}
 
 
-def load_model(task: Task, name: str, fresh: bool = False) -> nn.Module:
+def load_model(task: Task, name: str, fresh: bool = False) -> Trainable:
     """The model that the task trains: the encoder of the checkpoint `name` (or one like it, if `fresh`), and a head.
 
     The head comes from the checkpoint, too, if it has one of the same shape. Raises `CheckpointError` for a checkpoint
@@ -105,7 +109,7 @@ def load_model(task: Task, name: str, fresh: bool = False) -> nn.Module:
     return task.wrap(model)
 
 
-def _trainer(task: Task, model: nn.Module, tokenizer: BertTokenizer, plan: Plan, folder: Path, seed: int) -> Trainer:
+def _trainer(task: Task, model: Trainable, tokenizer: BertTokenizer, plan: Plan, folder: Path, seed: int) -> Trainer:
     usual_epochs, usual_lr = recipe_for(model.config, plan.freeze)
     arguments = TrainingArguments(
         folder,
@@ -152,7 +156,7 @@ def recipe_for(config: BertConfig, freeze: str | int) -> tuple[float, float]:
     return (5.0, 5e-4) if is_small else (3.0, 5e-5)
 
 
-def _describe(name: str, model: nn.Module, args: TrainingArguments) -> None:
+def _describe(name: str, model: Trainable, args: TrainingArguments) -> None:
     config = model.config
     everything = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)

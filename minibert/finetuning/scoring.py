@@ -64,4 +64,5 @@ def score(model: Any, tokenizer: BertTokenizer, split: Split) -> dict[str, float
     """The scores of a model, or of an exported file, on a split."""
     collate = DataCollatorWithPadding(tokenizer)
     _, prediction = evaluation_loop(model, lambda batch: model(**batch), split.items, collate, 32, True)
+    assert prediction is not None  # it was asked for
     return split.score(prediction)

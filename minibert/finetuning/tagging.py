@@ -94,8 +94,9 @@ def _split(
 ) -> Split:
     sentences = tagged.sentences
     numbers = {name: number for number, name in enumerate(names)}
-    options = {"is_split_into_words": True, "truncation": True, "max_length": max_length}
-    items, words = [], []
+    options: dict[str, Any] = {"is_split_into_words": True, "truncation": True, "max_length": max_length}
+    items: list[dict[str, Any]] = []
+    words: list[list[int]] = []
     for part in encode_in_parts(tokenizer, [s.words for s in sentences], **options):
         for row, item in enumerate(rows_of(part)):
             tags = [numbers[tag] for tag in sentences[len(items)].tags]
@@ -120,11 +121,13 @@ def first_token_labels(word_ids: Sequence[int | None], labels: Sequence[int]) ->
 
     Returns: for every token its label, or IGNORE_INDEX; and the numbers of the words that have a token.
     """
-    of_tokens, words = [], []
+    of_tokens: list[int] = []
+    words: list[int] = []
     for word in word_ids:
-        is_first = word is not None and (not words or word != words[-1])
-        of_tokens.append(labels[word] if is_first else IGNORE_INDEX)
-        if is_first:
+        if word is None or word in words[-1:]:
+            of_tokens.append(IGNORE_INDEX)
+        else:
+            of_tokens.append(labels[word])
             words.append(word)
     return of_tokens, words
 
@@ -142,7 +145,7 @@ def _score(
     there is no O, as wrong): it must be found, and was not.
     """
     predicted = []
-    chosen = prediction.predictions.argmax(-1)  # (N, S)
+    chosen = one_array(prediction.predictions).argmax(-1)  # (N, S)
     for sentence, labelled, row, labels in zip(sentences, words, chosen, prediction.label_ids, strict=True):
         tags = ["O"] * len(sentence.words)
         for word, number in zip(labelled, row[labels != IGNORE_INDEX], strict=True):

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
 from tqdm import tqdm
 
 from minibert.finetuning.examples import Example
+from minibert.model.pretrained import BertPreTrainedModel
 from minibert.text.batch_encoding import BatchEncoding
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.evaluation_loop import EvalPrediction
@@ -30,11 +30,11 @@ class Task:
 
     description: str
     unit: str  # what the splits' items are: "examples"
-    model_class: type[nn.Module]
+    model_class: type[BertPreTrainedModel]
     metric: str  # the score by which the best checkpoint is known: larger is better
     splits: dict[str, Split]
     config: dict[str, Any] = field(default_factory=dict)  # further arguments of from_pretrained: labels, for example
-    wrap: Callable[[nn.Module], nn.Module] = lambda model: model  # into what is trained; it must save the model
+    wrap: Callable[[Any], Any] = lambda model: model  # into what is trained; it must save the model
 
 
 def encode_in_parts(
