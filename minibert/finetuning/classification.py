@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -48,12 +49,11 @@ def class_task(
     check_paired_alike(examples)
     if several:
         library("sklearn.metrics")
-    encode = _several_at_once if several else _one_of_many
+    encode: Callable[..., Iterable[Any]] = _several_at_once if several else _one_of_many
     splits = {}
     for split, part in examples.items():
-        labels = encode(part, numbers)
         items, lost = encode_examples(tokenizer, part, max_length)
-        items = [item | {"labels": label} for item, label in zip(items, labels, strict=True)]
+        items = [item | {"labels": label} for item, label in zip(items, encode(part, numbers), strict=True)]
         splits[split] = Split(items, score_several if several else score_one, lost)
     return Task(
         description=_describe(examples["train"], names, several),
@@ -75,7 +75,7 @@ def label_names(examples: Sequence[Example]) -> list[str]:
 
     Raises `ValueError` if there are fewer than two, or if two are one number in two forms, such as 1 and 1.0.
     """
-    lists = [e.label if isinstance(e.label, list) else [e.label] for e in examples]
+    lists = [e.label if isinstance(e.label, list) else [str(e.label)] for e in examples]
     names = sorted({label for labels in lists for label in labels})
     place = f"{examples[0].place}, and all that follow"
     if len(names) < 2:

@@ -125,7 +125,7 @@ def _scored_pairs(path: str, columns: Columns, tokenizer: BertTokenizer, max_len
     """The first sentences of all pairs, then the second ones, both with the pair's score."""
     pairs = read_examples(path, columns, paired=True)
     scores = [number_of(pair) for pair in pairs]
-    texts = [pair.text for pair in pairs] + [pair.pair for pair in pairs]
+    texts = [pair.text for pair in pairs] + [pair.pair or "" for pair in pairs]
     items, lost = encode_texts(tokenizer, texts, max_length)
     return Split([item | {"labels": s} for item, s in zip(items, scores * 2, strict=True)], similarity_score, lost)
 

@@ -185,12 +185,12 @@ def _text(place: str, row: dict[str, Any], name: str) -> str:
 def _label(place: str, row: dict[str, Any], name: str, separator: str | None) -> str | list[str]:
     value = row.get(name)
     if isinstance(value, list):
-        return [_word(place, item, columns.label) for item in value]
-    if columns.label_separator is not None:
+        return [_word(place, item, name) for item in value]
+    if separator is not None:
         is_empty = value is None or isinstance(value, str) and not value.strip()
-        parts = [] if is_empty else _word(place, value, columns.label).split(columns.label_separator)
+        parts = [] if is_empty else _word(place, value, name).split(separator)
         return [part.strip() for part in parts if part.strip()]
-    return _word(place, value, columns.label)
+    return _word(place, value, name)
 
 
 def _word(place: str, value: Any, name: str) -> str:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from minibert.model.bert import BertModel, BertModelOutput
 from minibert.model.packing import Packing
-from minibert.training.batch import Batch, fetch_examples
+from minibert.training.batch import Batch, Examples, fetch_examples
 from minibert.training.evaluation_batches import batches_by_length
 from minibert.training.trainer import Trainer, TrainOutput
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,9 @@ def question_answering_task(
 
 
 def _split(questions: Sequence[Question], tokenizer: BertTokenizer, max_length: int) -> Split:
-    items, windows, n_unseen, n_long = [], [], 0, 0
+    items: list[dict[str, Any]] = []
+    windows: list[Window] = []
+    n_unseen = n_long = 0
     options = {
         "truncation": "only_second",
         "max_length": max_length,
@@ -91,7 +94,7 @@ def _split(questions: Sequence[Question], tokenizer: BertTokenizer, max_length: 
 
 def _short_questions(questions: Sequence[Question], tokenizer: BertTokenizer) -> tuple[list[str], int]:
     """The questions' texts, none longer than `LONGEST_QUESTION` tokens, and how many were."""
-    options = {"truncation": True, "max_length": LONGEST_QUESTION, "add_special_tokens": False}
+    options: dict[str, Any] = {"truncation": True, "max_length": LONGEST_QUESTION, "add_special_tokens": False}
     parts = encode_in_parts(tokenizer, [q.text for q in questions], return_offsets_mapping=True, **options)
     offsets, n_cut = [], 0
     for part in parts:

@@ -31,7 +31,7 @@ def read_squad(path: str | Path) -> list[Question]:
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
-    questions = []
+    questions: list[Question] = []
     for number, article in enumerate(_field(_read_json(Path(path)), "data", list, str(path))):
         for paragraph in _field(article, "paragraphs", list, f"{path}, data[{number}]"):
             questions += _questions(paragraph, f"{path}, data[{number}]")

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from minibert.finetuning.conll import Sentence, TaggedFile, read_conll
 from minibert.finetuning.examples import Columns
-from minibert.finetuning.metrics import accuracy, chunk_f1, library
+from minibert.finetuning.metrics import accuracy, chunk_f1, library, one_array
 from minibert.finetuning.task import Split, Task, encode_in_parts, first_few, lost, rows_of
 from minibert.labels import IGNORE_INDEX
 from minibert.model.tasks import BertForTokenClassification

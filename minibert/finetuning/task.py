@@ -71,7 +71,7 @@ def encode_examples(
     tokenizer: BertTokenizer, examples: Sequence[Example], max_length: int
 ) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """The same for examples, all of which have a pair, or none."""
-    pairs = None if examples[0].pair is None else [example.pair for example in examples]
+    pairs = None if examples[0].pair is None else [example.pair or "" for example in examples]
     return encode_texts(tokenizer, [example.text for example in examples], max_length, pairs)
 
 
@@ -83,7 +83,7 @@ def rows_of(encoded: BatchEncoding) -> list[dict[str, list[int]]]:
 
 def count_cut(encoded: BatchEncoding) -> int:
     """How many texts of a batch were longer than the tokenizer was allowed to make them."""
-    return sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+    return sum(bool(encoding.overflowing) for encoding in encoded.encodings or ())
 
 
 def lost(count: int, total: int, what: str, noun: str = "texts") -> tuple[str, ...]:

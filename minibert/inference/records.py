@@ -111,7 +111,7 @@ def predict(pipeline: Pipeline, task: str, chunks: Iterable[list[Record]], **opt
         asked = [record for record in chunk if not record.is_blank]
         first = first or next(iter(asked), None)
         try:
-            inputs = [_input(task, index, record, first) for index, record in enumerate(asked)]
+            inputs = [_input(task, index, record, first or record) for index, record in enumerate(asked)]
             predictions = iter(pipeline(inputs, **options))
         except InputError as error:
             bad = asked[error.index]

@@ -1,7 +1,7 @@
 """Pretraining examples for a `DataLoader`: pairs of this epoch, masked, and collated into a padded batch."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -12,14 +12,6 @@ from minibert.text.masking import example_keys, mask_tokens
 from minibert.text.packed import PackedCorpus
 from minibert.text.pairs import cut_long_sentences, draw_pairs
 from minibert.text.tokenizer import BertTokenizer
-
-
-class Examples(Protocol):
-    """A data set whose length is known, for which PyTorch's `Dataset` does not ask: a list of examples is one, too."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Any: ...
 
 
 class Example(TypedDict):

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX
-from minibert.training.batch import Batch, examples_in, label_count
+from minibert.training.batch import Batch, Examples, examples_in, label_count
 from minibert.training.evaluation_batches import EvaluationBatches
 from minibert.training.returned import labels_of, loss_of, one_or_all, predictions_of
 from minibert.training.seeding import drawn
@@ -38,7 +37,7 @@ Predicted = tuple[Tensor | None, Any, Any]
 def evaluation_loop(
     model: nn.Module,
     forward: Callable[[Batch], Any],
-    dataset: Dataset,
+    dataset: Examples,
     collate: Callable[[list], Batch],
     batch_size: int,
     keep_predictions: bool,

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.batch import Batch, label_count
+from minibert.training.batch import Batch, Examples, label_count
 from minibert.training.callbacks import Callbacks, EarlyStoppingCallback, TrainerControl, TrainerState
 from minibert.training.collation import (
     DataCollatorForLanguageModeling,
@@ -38,7 +37,7 @@ class Evaluator(Reports):
         model: nn.Module,
         args: TrainingArguments,
         data_collator: Callable[[list], Batch] | None,
-        eval_dataset: Dataset | dict[str, Dataset] | None,
+        eval_dataset: Examples | dict[str, Examples] | None,
         processing_class: Any,
         compute_loss_func: Callable | None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None,
@@ -133,7 +132,7 @@ class Evaluator(Reports):
 
     # --- a data set
 
-    def _collator_of(self, dataset: Dataset) -> Callable[[list], Batch]:
+    def _collator_of(self, dataset: Examples) -> Callable[[list], Batch]:
         """What makes batches of a data set, without the columns that the model does not take.
 
         Of what is no table, a collator of one's own gets all: it knows what it needs.
@@ -143,14 +142,14 @@ class Evaluator(Reports):
             return functools.partial(self.known_columns.collate, self.data_collator)
         return self.data_collator
 
-    def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> Iterable[Batch]:
+    def get_eval_dataloader(self, eval_dataset: Examples | None = None) -> Iterable[Batch]:
         """The batches to evaluate on; made to be overridden, by what gives batches in the order of the data."""
         dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
         if dataset is None:
             raise ValueError("evaluate needs an eval_dataset, here or in the Trainer")
         return self._batches_of(dataset)
 
-    def get_test_dataloader(self, test_dataset: Dataset) -> Iterable[Batch]:
+    def get_test_dataloader(self, test_dataset: Examples) -> Iterable[Batch]:
         """The same for `predict`; an own `get_eval_dataloader` may know its own data set alone."""
         return self._batches_of(test_dataset)
 
@@ -161,7 +160,7 @@ class Evaluator(Reports):
 
     def evaluate(
         self,
-        eval_dataset: Dataset | dict[str, Dataset] | None = None,
+        eval_dataset: Examples | dict[str, Examples] | None = None,
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
@@ -184,7 +183,7 @@ class Evaluator(Reports):
         return metrics
 
     def predict(
-        self, test_dataset: Dataset, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
+        self, test_dataset: Examples, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
         """What the model predicts, in the order of `test_dataset`; if there are labels, they too, and metrics.
 

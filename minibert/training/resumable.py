@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from minibert.training.batch import Examples
 from minibert.training.batches import StepBatches, StepSampler
 from minibert.training.best import Best
 from minibert.training.checkpointing import (
@@ -29,7 +30,7 @@ from minibert.training.optimization import RunSchedule, build_optimizer, layerwi
 class Resumable(Evaluator):
     """The part of a `Trainer` that sets up a run, and writes and reads its checkpoints."""
 
-    train_dataset: Dataset | None
+    train_dataset: Examples | None
     model_init: Callable[..., nn.Module] | None
     optimizers: tuple[Any, Any]  # an optimizer and its schedule, if they are the user's own
     optimizer: Any

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.batch import Batch, checked
+from minibert.training.batch import Batch, Examples, checked
 from minibert.training.batches import MicroBatch, share_label_counts
 from minibert.training.callbacks import TrainerControl
 from minibert.training.checkpointing import HOW_TO_GO_ON, load_checkpoint
@@ -67,8 +66,8 @@ class Trainer(Resumable):
         model: nn.Module | None = None,
         args: TrainingArguments | None = None,
         data_collator: Callable[[list], Batch] | None = None,
-        train_dataset: Dataset | None = None,
-        eval_dataset: Dataset | dict[str, Dataset] | None = None,
+        train_dataset: Examples | None = None,
+        eval_dataset: Examples | dict[str, Examples] | None = None,
         processing_class: Any = None,
         model_init: Callable[..., nn.Module] | None = None,
         compute_loss_func: Callable | None = None,
