@@ -1,4 +1,5 @@
 """Checkpoints: which files there are, what is in them, and what the tensors are called.
 
-Read `key_map` first; then `files`, `soundness`, `opened`, `tensorflow`.
+Read `opened` first: a name becomes files there. Then `files` (read safely, written whole), `key_map` (the names of
+tensors), `soundness` and `tensorflow`.
 """

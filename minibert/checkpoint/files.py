@@ -1,4 +1,4 @@
-"""The files of a checkpoint folder: find the weights, read them safely, write them so that a kill cannot hurt.
+"""The files of a checkpoint: read safely, and written so that a kill cannot hurt.
 
 This file knows names and tensors, and no module. Weights are read with `safetensors`, with
 `torch.load(weights_only=True)`, or as TensorFlow's plain tables: nothing a checkpoint contains is ever executed.

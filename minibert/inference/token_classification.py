@@ -132,7 +132,7 @@ class TokenClassificationPipeline(Pipeline):
         return {
             "entity_group": name,
             "score": sum(span.score for span in spans) / len(spans),
-            "word": self.tokenizer.backend_tokenizer.decoder.decode(pieces),
+            "word": self.tokenizer.convert_tokens_to_string(pieces),
             "start": spans[0].start,
             "end": spans[-1].end,
         }

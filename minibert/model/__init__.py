@@ -16,6 +16,7 @@ The dimension letters of every shape comment in this package:
     D  hidden size                       V  vocabulary size
     L  encoder layers                    C  classes
 
-Where sequences of equal length are gathered, n is that length; where rows may be anything (tokens, labels, texts),
+"The reference" is Hugging Face's `transformers`, with which every number is compared. Where sequences of equal
+length are gathered, n is that length; where rows may be anything (tokens, labels, texts),
 there are N of them.
 """

@@ -26,7 +26,7 @@ def scaled_dot_product_attention(
         weights = scores.softmax(dim=-1)
     else:
         visible = key_mask[:, None, None] if key_mask.ndim == 2 else key_mask[:, None]  # (B, 1, 1 or S, S)
-        # The lowest number rather than -inf: a row without keys then has a softmax, which the product clears.
+        # The lowest number, not -inf: the softmax of a row of -inf is NaN. The product then clears such a row.
         weights = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(dim=-1) * visible
     weights = F.dropout(weights, dropout)
     return weights @ value, weights
@@ -40,7 +40,7 @@ class MultiHeadSelfAttention(nn.Module):
         hidden = config.hidden_size
         self.config = config  # attn_implementation is read at every call, so that it can be changed
         self.num_heads = config.num_attention_heads
-        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)  # its probability; `attend` applies it
+        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)  # holds the probability; `attend` applies it
         self.query = nn.Linear(hidden, hidden)
         self.key = nn.Linear(hidden, hidden)
         self.value = nn.Linear(hidden, hidden)

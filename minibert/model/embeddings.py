@@ -24,7 +24,7 @@ class Embeddings(nn.Module):
         Args:
             words: (T,) token ids, or (T, D) vectors to use instead of looked-up word embeddings.
             segment_ids: (T,) 0 for sentence A, 1 for sentence B.
-            position_ids: (T,) each token's column in the padded batch.
+            position_ids: (T,) by default each token's column in the padded batch.
 
         Returns: (T, D)
         """

@@ -80,11 +80,14 @@ class Encoder(nn.Module):
     def forward(
         self, x: Tensor, packing: Packing, output_attentions: bool = False, output_hidden_states: bool = False
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """x (T, D) -> (T, D); the L + 1 hidden states (B, S, D) and L attention weights (B, H, S, S) asked for."""
+        """x (T, D) -> (T, D); L + 1 hidden states (B, S, D), L attention weights (B, H, S, S).
+
+        Both lists are empty unless asked for.
+        """
         hidden_states, attentions = [], []
         for layer in self.layer:
             if output_hidden_states:
-                state, x = packing.padded_view(x)
+                state, x = packing.padded_view(x)  # a part of the graph, so that it gets a gradient
                 hidden_states.append(state)
             if self.gradient_checkpointing and self.training:
                 # Activations are not kept for the backward pass but computed again: less memory, more time.

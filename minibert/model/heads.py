@@ -43,6 +43,6 @@ class NSPHead(nn.Module):
 
 
 def classifier_dropout(config: BertConfig) -> nn.Dropout:
-    """What stands in front of a classifier, of a sequence (from the pooler) or of every token."""
+    """The dropout before a classifier, of a sequence (from the pooler) or of every token."""
     own = config.classifier_dropout
     return nn.Dropout(config.hidden_dropout_prob if own is None else own)

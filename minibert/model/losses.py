@@ -27,7 +27,7 @@ def cross_entropy(
     """
     _check_labels(labels, logits, ignore_index)
     # Logits over a vocabulary are much larger than a processor's cache. Some rows at a time, softmax and its gradient
-    # stay in it, and the memory of one block serves the next. A GPU would only have more to start.
+    # stay in it, and the memory of one block serves the next. A GPU would only have more kernels to launch.
     rows = max(1, len(logits) if logits.is_cuda else BLOCK // logits.shape[1])
     blocks = zip(logits.split(rows), labels.split(rows), strict=True)
     losses = [F.cross_entropy(x, y, ignore_index=ignore_index, reduction="sum") for x, y in blocks]

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class BertPreTrainedModel(ModelChanges, ReferenceNames):
     """Base class. A model with a task holds its encoder as `self.bert`; `BertModel` is the encoder itself.
 
-    A class of one's own makes its parts in `__init__`, and ends it with `self.post_init()`.
+    A user's subclass makes its parts in `__init__`, and ends it with `self.post_init()`.
     """
 
     config_class = BertConfig
@@ -65,7 +65,7 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
     def _init_weights(self, module: nn.Module) -> None:
         """Matrices: normal(0, initializer_range); LayerNorm: 1 and 0; biases and the padding row: 0.
 
-        Called for each module, without gradients. A class of one's own may replace it, for modules of its own.
+        Called for each module, without gradients. A user's subclass may replace it, for modules of its own.
         """
         if isinstance(module, nn.Linear | nn.Embedding):
             module.weight.normal_(0.0, self.config.initializer_range)
@@ -128,29 +128,17 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
         """
         if torch.get_default_device().type == "meta":
             raise RuntimeError("from_pretrained inside torch.device('meta') would load nothing; call it outside")
-        if pretrained_model_name_or_path is None:
-            if config is None or state_dict is None:
-                raise ValueError("from_pretrained(None): pass a folder or a name, or both config= and state_dict=")
-            checkpoint = Checkpoint("state_dict")
-        else:
-            checkpoint = open_from(pretrained_model_name_or_path, options)
-        of_config = {f.name for f in fields(BertConfig)} & options.keys()
-        changes = {name: options.pop(name) for name in of_config}
-        if config is None:
-            config = BertConfig.from_pretrained(checkpoint, **changes)
-        elif changes:
-            raise ValueError(f"pass either config= or {', '.join(changes)}=, not both")
         wanted = weights.as_dtype(torch_dtype or dtype)
-        path = checkpoint.weights(use_safetensors) if state_dict is None else Path(checkpoint.name)
-        tensors = read_tensors(path) if state_dict is None else state_dict
-
+        # Open the checkpoint,
+        config, tensors, path = _open(pretrained_model_name_or_path, config, state_dict, use_safetensors, options)
+        # map the names of the file to those of the model,
         model = cls._unfilled(config, *model_args, **options)
         key_of, unexpected = weights.match_names(model.state_dict(), tensors, model.is_encoder, path)
+        # and put the tensors in their place.
         info = weights.put_in_place(model, tensors, key_of, path, wanted, ignore_mismatched_sizes)
         info["unexpected_keys"] = unexpected + weights.left_over(model, key_of)
-        model.eval()
         weights.report(info, path, cls.__name__)
-        model.to(weights.whole_device(device_map))
+        model.eval().to(weights.whole_device(device_map))
         return (model, info) if output_loading_info else model
 
     @classmethod
@@ -164,7 +152,7 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
     def _unfilled(cls, *args: Any, **options: Any) -> Self:
         """A model whose parameters wait for a file's tensors: no memory is taken, and nothing is drawn twice.
 
-        A class of one's own may do anything in its `__init__`, so that one is made as usual.
+        A user's subclass may do anything in its `__init__`, so that one is made as usual.
         """
         takes = signature(cls.__init__).parameters.values()
         if not any(p.kind is Parameter.VAR_KEYWORD for p in takes):
@@ -219,3 +207,25 @@ def _tie_again(model: BertPreTrainedModel, incompatible: Any) -> None:
     else:
         logger.warning("the decoder that was loaded is not the word embeddings: the model is no longer tied")
         model.config.tie_word_embeddings = False
+
+
+def _open(
+    name: str | Path | Checkpoint | None,
+    config: BertConfig | None,
+    state_dict: dict[str, Tensor] | None,
+    use_safetensors: bool | None,
+    options: dict[str, Any],
+) -> tuple[BertConfig, dict[str, Tensor], Path]:
+    """The config, the tensors, and the file that they come from; takes what it uses out of `options`."""
+    if name is None and (config is None or state_dict is None):
+        raise ValueError("from_pretrained(None): pass a folder or a name, or both config= and state_dict=")
+    checkpoint = None if name is None else open_from(name, options)
+    changes = {f.name: options.pop(f.name) for f in fields(BertConfig) if f.name in options}
+    if config is None:
+        config = BertConfig.from_pretrained(checkpoint, **changes)  # type: ignore[arg-type] # it is there
+    elif changes:
+        raise ValueError(f"pass either config= or {', '.join(changes)}=, not both")
+    if state_dict is not None or checkpoint is None:
+        return config, state_dict or {}, Path("state_dict")
+    path = checkpoint.weights(use_safetensors)
+    return config, read_tensors(path), path

@@ -22,7 +22,7 @@ from minibert.model.pretrained import BertPreTrainedModel
 
 @dataclass
 class TaskOutput(ModelOutput):
-    """A loss (if labels were given) and logits, whose shape the model's docstring tells."""
+    """A loss (if labels were given) and logits, whose shape is in the model's docstring."""
 
     loss: Tensor | None = None  # ()
     logits: Tensor | None = None
@@ -77,17 +77,17 @@ class BertForPreTraining(BertPreTrainedModel):
 
         Args:
             labels: (B, S) original token ids, IGNORE_INDEX at positions that are not predicted.
-            next_sentence_label: (B,) IS_NEXT or IS_RANDOM.
+            next_sentence_label: (B,) IS_NEXT or IS_RANDOM, as in `minibert/labels.py`.
             labelled_logits_only: compute vocabulary logits at labelled positions alone, (labels, V), in the order
                 of `labels[labels != IGNORE_INDEX]`.
             label_count: what to divide the summed loss of the words by, as in `losses.cross_entropy`.
         """
-        encoded = self.bert(*inputs, return_dict=True, **named_inputs)
-        mlm_logits, word_loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only, label_count)
+        encoded = self.bert(*inputs, return_dict=True, **named_inputs)  # an object, also where the caller wants tuples
+        mlm_logits, mlm_term = _predict_tokens(self.mlm_head, encoded, labels, labelled_logits_only, label_count)
         nsp_logits = self.nsp_head(encoded.pooler_output)
         loss, terms = None, None
-        if word_loss is not None and next_sentence_label is not None:
-            terms = {"mlm_loss": word_loss, "nsp_loss": nsp_loss(nsp_logits, next_sentence_label.view(-1))}
+        if mlm_term is not None and next_sentence_label is not None:
+            terms = {"mlm_loss": mlm_term, "nsp_loss": nsp_loss(nsp_logits, next_sentence_label.view(-1))}
             loss = terms["mlm_loss"] + terms["nsp_loss"]
         return PreTrainingOutput(loss, mlm_logits, nsp_logits, encoded.hidden_states, encoded.attentions, terms)
 
@@ -117,11 +117,11 @@ class BertForMaskedLM(BertPreTrainedModel):
             label_count: what to divide the summed loss of the words by, as in `losses.cross_entropy`.
         """
         encoded = self.bert(*inputs, return_dict=True, **named_inputs)
-        logits, loss = _predict_words(self.mlm_head, encoded, labels, labelled_logits_only, label_count)
+        logits, loss = _predict_tokens(self.mlm_head, encoded, labels, labelled_logits_only, label_count)
         return TaskOutput(loss, logits, encoded.hidden_states, encoded.attentions)
 
 
-def _predict_words(
+def _predict_tokens(
     head: MLMHead,
     encoded: BertModelOutput,
     labels: Tensor | None,
@@ -184,7 +184,7 @@ class BertForSequenceClassification(BertPreTrainedModel):
 
         Args:
             labels: (B,) class numbers; or (B, C) of 0.0 and 1.0 for several classes at once; or, with one class,
-                (B,) numbers to come close to.
+                (B,) target numbers.
         """
         encoded = self.bert(*inputs, return_dict=True, **named_inputs)
         logits = self.classifier(self.dropout(encoded.pooler_output))

@@ -110,7 +110,7 @@ def _assign(model: Any, loaded: dict[str, Tensor], dtype: torch.dtype) -> None:
             setattr(module, attribute, nn.Parameter(torch.empty(parameter.shape, dtype=dtype)))
             lacking.setdefault(module, set()).add(attribute)
         elif name not in loaded:
-            parameter.data = parameter.data.to(dtype)  # of a class of one's own, which has drawn it
+            parameter.data = parameter.data.to(dtype)  # of a user's subclass, which has drawn it
     model.tie_weights()
     for module, attributes in lacking.items():
         draw(model, module, attributes)
@@ -234,7 +234,7 @@ def tensors_to_save(model: Any) -> dict[str, Tensor]:
 def check_fits(model: Any) -> None:
     """Raise `ValueError` if the model could not come back from a file: its parts do not fit its config.
 
-    A class of one's own is taken as it is; what such a class adds to ours, and what was put in the place of a part, is
+    A user's subclass is taken as it is; what such a class adds to ours, and what was put in the place of a part, is
     saved under its own name.
     """
     config, cls = model.config, type(model)

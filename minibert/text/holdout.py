@@ -8,11 +8,11 @@ MOST_SHARES = 2.5
 
 
 def hold_out(starts: np.ndarray, documents: np.ndarray, every: int) -> tuple[np.ndarray, np.ndarray]:
-    """The documents to train on, and those held out: a share of 1 / `every` of the tokens.
+    """The documents to train on, and those held out: about a share of 1 / `every` of the tokens.
 
     Every `every`-th document is held out, a whole one, because sentences of one document tell much about each other.
     Where one of them is longer than the share, or all together than `MOST_SHARES` of it, those that are longest give
-    their last sentences alone, so that no more than the share is held out. Where the documents are less than half of
+    their last sentences alone, so that about the share is held out. Where the documents are less than half of
     the share, as few may be, the end of the longest document is held out as well. Where no sentence is as short as the
     share, the shortest at the end of a document is held out all the same: there must be two sentences or more.
 
