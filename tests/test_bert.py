@@ -1,5 +1,7 @@
 """`BertModel` against the reference, padded and not, and what every model can do."""
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given
@@ -160,8 +162,28 @@ def test_the_same_draw_drops_the_same(name, site):
 
 
 def test_no_dropout_in_the_pooler():
-    pooler, x = Pooler(tiny_config(hidden_dropout_prob=0.5)).train(), torch.randn(4, 32)
+    pooler, x = Pooler(tiny_config(hidden_dropout_prob=0.5)).train(), torch.randn(4, 3, 32)
     assert torch.equal(pooler(x), pooler(x))
+
+
+def test_the_pooler_takes_a_batch_and_any_activation():
+    theirs, ours = model_pair("BertModel")
+    x = torch.randn(2, 5, 32)
+    assert_same(ours.pooler(x), theirs.pooler(x))
+    ids = torch.randint(5, 50, (2, 5))
+    for model in (theirs, ours):
+        model.pooler.activation = torch.nn.Identity()
+    assert_same(ours(ids).pooler_output, theirs(ids).pooler_output)
+
+
+def test_padding_on_the_left_leaves_the_pooler_without_cls_and_is_said():
+    _, model = model_pair("BertModel")
+    ids, mask = torch.randint(5, 50, (3, 4)), torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]])
+    with pytest.warns(UserWarning, match="a sequence begins with padding"):
+        model(ids, mask)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model(ids, mask.flip(1))
 
 
 # --- flat and padded

@@ -220,3 +220,14 @@ def test_an_empty_folder_is_a_clear_error(tmp_path: Path, folder: Path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="no weights found; expected one of model.safetensors"):
         minibert.BertModel.from_pretrained(folder)
+
+
+def test_a_model_from_a_config_shares_it_and_its_layers_can_be_drawn_anew():
+    config = minibert.BertConfig(**TINY)
+    model = minibert.BertModel.from_config(config)
+    assert model.config is config
+    assert minibert.BertModel.from_config(config, hidden_act="relu").config is not config
+    layer = model.encoder.layer[0]
+    before = layer.feed_forward.up.weight.clone()
+    layer.apply(model._init_weights)
+    assert not torch.equal(layer.feed_forward.up.weight, before)

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import operator
 import pickle
 
 import pytest
@@ -56,6 +57,49 @@ def test_the_names_are_those_of_the_parts_inside_a_module_of_one_s_own():
     other = Mine()
     assert not any(other.load_state_dict(mine.state_dict()))
     assert_same(other.encoder.embeddings.word.weight, mine.encoder.embeddings.word.weight)
+
+
+def low_rank(linear: nn.Linear) -> nn.Module:
+    """A projection with a low-rank update beside it, as LoRA has."""
+    update = nn.Sequential(nn.Linear(linear.in_features, 2), nn.Linear(2, linear.out_features))
+    return nn.ModuleDict({"base": linear, "low_rank": update})
+
+
+def test_parts_of_a_replaced_module_are_named_below_its_name():
+    theirs, ours = model_pair("BertForSequenceClassification")
+    for model in (theirs, ours):
+        for layer in model.bert.encoder.layer:
+            layer.attention.self.query = low_rank(layer.attention.self.query)
+    assert {name for name, _ in ours.named_parameters()} == {name for name, _ in theirs.named_parameters()}
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    assert not any(ours.load_state_dict(theirs.state_dict()))
+    for name, x in theirs.state_dict().items():
+        assert_same(ours.state_dict()[name], x)
+
+
+PARTS = ["bert.embeddings", "bert.encoder", "bert.encoder.layer.1", "bert.pooler", "cls.predictions"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_speak_these_names_by_themselves(part):
+    theirs, ours = (operator.attrgetter(part)(model) for model in model_pair("BertForPreTraining"))
+    fresh = operator.attrgetter(part)(our_model("BertForPreTraining"))
+    assert {name for name, _ in ours.named_parameters()} == {name for name, _ in theirs.named_parameters()}
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for state in (theirs.state_dict(), ours.state_dict()):
+        for parameter in fresh.parameters():
+            parameter.data.zero_()
+        assert not any(fresh.load_state_dict(state, strict=False))
+        for name, x in fresh.state_dict().items():
+            assert_same(x, theirs.state_dict()[name])
+
+
+def test_a_layer_loads_what_another_saved_as_a_part_of_the_model():
+    model = our_model("BertForMaskedLM")
+    start = "bert.encoder.layer.0."
+    state = {name.removeprefix(start): x for name, x in model.state_dict().items() if name.startswith(start)}
+    assert not any(model.bert.encoder.layer[1].load_state_dict(state, strict=False))
+    assert_same(model.bert.encoder.layer[1].feed_forward.up.weight, model.bert.encoder.layer[0].feed_forward.up.weight)
 
 
 def test_what_a_tutorial_excludes_from_weight_decay_is_excluded():
@@ -171,19 +215,24 @@ def test_parameters_of_a_view_are_those_of_its_parts():
     for parameter in layer.attention.self.parameters():
         parameter.requires_grad = False
     frozen = [name for name, p in layer.named_parameters() if not p.requires_grad]
-    assert frozen == [f"attention.{part}.{what}" for part in ("query", "key", "value") for what in ("weight", "bias")]
+    assert frozen == [
+        f"attention.self.{part}.{what}" for part in ("query", "key", "value") for what in ("weight", "bias")
+    ]
 
 
 def test_what_would_do_nothing_is_refused():
     model = our_model("BertForPreTraining")
     layer = model.bert.encoder.layer[0]
-    for hook in ("register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"):
+    for hook in ("register_forward_hook", "register_forward_pre_hook", "register_backward_hook"):
         with pytest.raises(TypeError, match=r"hook on self would never be called.*query \(attention.query\)"):
             getattr(layer.attention.self, hook)(print)
     with pytest.raises(TypeError, match="intermediate is no module here, so it cannot be called"):
         layer.intermediate(torch.zeros(3, 32))
     with pytest.raises(AttributeError, match="output is no module here: set one of its parts, dense, LayerNorm"):
         layer.output = nn.Linear(32, 32)
+    for attribute in ("num_attention_heads", "scaling", "forward"):
+        with pytest.raises(AttributeError, match=f"self is no module here, and {attribute} of it cannot be set"):
+            setattr(layer.attention.self, attribute, 1)
     with pytest.raises(AttributeError, match="cls"):
         our_model("BertForSequenceClassification").cls  # noqa: B018
 

@@ -6,6 +6,8 @@ them is either one of the exceptions named below, or is reported.
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
 
 # (our name, their name)
 KEY_MAP = (
@@ -99,6 +101,7 @@ _WRAPPERS = ("module.", "_orig_mod.", "model.")
 _LAYER = re.compile(r"([./]layer[._])(\d+)(?=[./])")
 _THEIRS = dict(KEY_MAP)
 _MODULES = {ours.rpartition(".")[0]: theirs.rpartition(".")[0] for ours, theirs in KEY_MAP}
+_OUR_MODULES = {theirs: ours for ours, theirs in _MODULES.items()}
 _OURS = {theirs: ours for ours, theirs in KEY_MAP + TENSORFLOW_KEY_MAP} | {ours: ours for ours, _ in KEY_MAP}
 
 
@@ -107,9 +110,16 @@ def to_reference(name: str) -> str:
     return _look_up(_THEIRS, name)
 
 
-def module_to_reference(name: str) -> str:
-    """The same for the name of a module."""
-    return _look_up(_MODULES, name)
+@cache
+def part_to_reference(name: str) -> str:
+    """The same for the name of a module, or of anything in one: a part that somebody put there keeps its own name."""
+    return _translate_module(_MODULES, name)
+
+
+@cache
+def part_from_reference(name: str) -> str:
+    """The way back."""
+    return _translate_module(_OUR_MODULES, name)
 
 
 def from_reference(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -137,6 +147,15 @@ def _canonical(key: str) -> str:
     for old, new in LEGACY_NAMES.items():
         key = f"{key.removesuffix(old)}{new}" if key.endswith(f".{old}") else key
     return f"bert.{key}" if key.startswith(_ENCODER_PARTS) else key
+
+
+def _translate_module(table: dict[str, str], name: str) -> str:
+    """Translate the longest beginning of `name` that is a module of the table; without one, it stays as it is."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        with suppress(KeyError):
+            return ".".join([_look_up(table, ".".join(parts[:end])), *parts[end:]])
+    return name
 
 
 def _look_up(table: dict[str, str], name: str) -> str:

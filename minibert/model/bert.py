@@ -1,9 +1,9 @@
 """`BertModel`: embeddings, encoder, pooler (Devlin et al. 2019, section 3)."""
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from minibert.model.config import BertConfig
@@ -36,10 +36,11 @@ class Pooler(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = nn.Tanh()
 
-    def forward(self, first_token: Tensor) -> Tensor:
-        """(B, D) -> (B, D)"""
-        return torch.tanh(self.dense(first_token))
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """(B, S, D) -> (B, D)"""
+        return self.activation(self.dense(hidden_states[:, 0]))
 
 
 class BertModel(BertPreTrainedModel):
@@ -88,12 +89,27 @@ class BertModel(BertPreTrainedModel):
         words, segments, positions = map(packing.flatten, (inputs.words, inputs.segment_ids, inputs.position_ids))
         x = self.embeddings(words, segments, positions)  # (T, D)
         x, hidden_states, attentions = self.encoder(x, packing, output_attentions, output_hidden_states)
+        if self.pooler is not None:
+            _warn_where_padding_comes_first(packing)
         last_hidden_state = hidden_states[-1] if output_hidden_states else packing.unflatten(x)  # (B, S, D)
         return BertModelOutput(
             last_hidden_state=last_hidden_state,
-            pooler_output=None if self.pooler is None else self.pooler(last_hidden_state[:, 0]),
+            pooler_output=None if self.pooler is None else self.pooler(last_hidden_state),
             hidden_states=tuple(hidden_states) if output_hidden_states else None,
             attentions=tuple(attentions) if output_attentions else None,
             tokens=x,
             packing=packing,
+        )
+
+
+def _warn_where_padding_comes_first(packing: Packing) -> None:
+    """On a CPU, where looking at the mask costs nothing."""
+    if packing.mask is None or not packing.groups:
+        return
+    sequences = packing.mask[packing.mask.any(1)]  # a row without any token is no sequence
+    if not sequences[:, 0].all():
+        warnings.warn(  # always in the same words, so that Python says it once
+            "attention_mask: a sequence begins with padding, where the pooler expects [CLS], so its output says nothing"
+            " about it; pad on the right (padding_side='right')",
+            stacklevel=2,
         )

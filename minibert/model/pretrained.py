@@ -62,10 +62,11 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
 
     init_weights = post_init  # the older name
 
+    @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Matrices: normal(0, initializer_range); LayerNorm: 1 and 0; biases and the padding row: 0.
 
-        Called for each module, without gradients. A user's subclass may replace it, for modules of its own.
+        Called for each module. A user's subclass may replace it, for modules of its own.
         """
         if isinstance(module, nn.Linear | nn.Embedding):
             module.weight.normal_(0.0, self.config.initializer_range)
@@ -144,7 +145,9 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
     @classmethod
     def from_config(cls, config: BertConfig, **changes: Any) -> Self:
         """A new model, drawn from random; `changes` are fields of its config."""
-        return cls(BertConfig(**{**config.to_dict(), "attn_implementation": config.attn_implementation, **changes}))
+        if changes:
+            config = BertConfig(**{**config.to_dict(), "attn_implementation": config.attn_implementation, **changes})
+        return cls(config)
 
     _from_config = from_config  # the name that other people's tests reach for
 

@@ -9,15 +9,16 @@ the attributes, a part is called what the source calls it.
 """
 
 from collections.abc import Callable, Iterator
+from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from minibert.checkpoint.key_map import KEY_MAP, from_reference, module_to_reference, to_reference
+from minibert.checkpoint.key_map import KEY_MAP, from_reference, part_from_reference, part_to_reference
 from minibert.model.attention import MultiHeadSelfAttention
 from minibert.model.embeddings import Embeddings
-from minibert.model.encoder import EncoderLayer
+from minibert.model.encoder import Encoder, EncoderLayer
 from minibert.model.heads import MLMHead
 
 # {their name of a part: our path to it, or such a table of its own parts}
@@ -45,7 +46,7 @@ class ReferenceView(nn.Module):
     def __setattr__(self, part: str, value: Any) -> None:
         if isinstance(self._tree.get(part), str):
             _replace(self._root, self._tree[part], value)
-        elif part in self._tree or isinstance(value, nn.Module | Tensor):
+        elif part != "training":
             raise AttributeError(
                 f"{self._name} is no module here, and {part} of it cannot be set; it has {self._parts}"
             )
@@ -63,7 +64,7 @@ class ReferenceView(nn.Module):
         raise TypeError(f"a hook on {self._name} would never be called, because it is no module here: {self._parts}")
 
     register_forward_hook = register_forward_pre_hook = _refuse_hook
-    register_full_backward_hook = register_full_backward_pre_hook = _refuse_hook
+    register_backward_hook = register_full_backward_hook = register_full_backward_pre_hook = _refuse_hook
 
 
 def _find(root: nn.Module, tree: str | Tree, name: str) -> Any:
@@ -147,16 +148,13 @@ class ReferenceNames(nn.Module):
     """What `BertPreTrainedModel` needs to speak the names of the key table."""
 
     is_encoder = False  # whether its own parts have a name that begins with "bert." in the table
+    place: tuple[str, str]  # in the key table: what its own parts begin with, here and there
     encoder_arguments: dict[str, Parameter] | None = None  # of the encoder's `forward`, once that is defined
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_state_dict_post_hook(_name_as_reference)
-        self.register_load_state_dict_pre_hook(_name_as_here)
-        self.register_load_state_dict_post_hook(_name_what_is_wrong)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if cls.is_encoder:
+            cls.place = ("bert.", "bert.")
         if cls.is_encoder and ReferenceNames.encoder_arguments is None:
             ReferenceNames.encoder_arguments = dict(list(signature(cls.forward).parameters.items())[1:])
         _show_all_arguments(cls)
@@ -167,50 +165,73 @@ class ReferenceNames(nn.Module):
             if isinstance(module, EncoderLayer) and isinstance(module.attention, MultiHeadSelfAttention):
                 module.attention.__dict__["layer"] = module  # not as a module in a module: that would be a circle
 
-    def named_modules(
-        self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, nn.Module]]:
-        """All modules, by the reference's names where it has one; so `named_parameters` does, too."""
-        start = f"{prefix}." if prefix else ""
-        for name, module in super().named_modules(memo, prefix, remove_duplicate):
-            inside = name.removeprefix(start)
-            yield (name if name == prefix else start + self._named(inside, module_to_reference)), module
-
-    def _named(self, name: str, naming: Callable[[str], str]) -> str:
-        """`naming` of a name that begins at this module; one that the table does not have stays as it is."""
-        prefix = "bert." if self.is_encoder else ""
-        try:
-            return naming(prefix + name).removeprefix(prefix)
-        except KeyError:
-            return name
-
 
 _answer(ReferenceNames, _HEADS, lambda model: model)
 
 
-def _name_as_reference(model: ReferenceNames, tensors: dict[str, Any], prefix: str, local_metadata: Any) -> None:
+def _speak(cls: Any, ours: str, theirs: str) -> None:
+    """Let the modules of `cls`, which have these places in the key table, name what is in them as it does."""
+    plain_init, plain_named_modules = cls.__init__, cls.named_modules
+
+    @wraps(plain_init)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        plain_init(self, *args, **options)
+        self.register_state_dict_post_hook(_name_as_reference)
+        self.register_load_state_dict_pre_hook(_name_as_here)
+        self.register_load_state_dict_post_hook(_name_what_is_wrong)
+
+    @wraps(plain_named_modules)
+    def named_modules(
+        self: Any, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Module]]:
+        start = f"{prefix}." if prefix else ""
+        for name, module in plain_named_modules(self, memo, prefix, remove_duplicate):
+            yield (name if name == prefix else start + _their_name(self, name.removeprefix(start))), module
+
+    cls.__init__, cls.named_modules, cls.place = init, named_modules, (ours, theirs)
+
+
+_speak(ReferenceNames, "", "")
+_speak(Embeddings, "bert.embeddings.", "bert.embeddings.")
+_speak(Encoder, "bert.encoder.", "bert.encoder.")
+_speak(EncoderLayer, "bert.encoder.layer.0.", "bert.encoder.layer.0.")
+_speak(MultiHeadSelfAttention, "bert.encoder.layer.0.attention.", "bert.encoder.layer.0.attention.")
+_speak(MLMHead, "mlm_head.", "cls.predictions.")
+
+
+def _their_name(module: Any, name: str) -> str:
+    """What the table calls a part of a module; one that it does not have, or not below the module, keeps its name."""
+    ours, theirs = module.place
+    named = part_to_reference(ours + name)
+    return named.removeprefix(theirs) if named.startswith(theirs) else name
+
+
+def _name_as_reference(module: Any, tensors: dict[str, Any], prefix: str, local_metadata: Any) -> None:
     renamed = {
-        f"{prefix}{model._named(key.removeprefix(prefix), to_reference)}" if key.startswith(prefix) else key: tensor
+        f"{prefix}{_their_name(module, key.removeprefix(prefix))}" if key.startswith(prefix) else key: tensor
         for key, tensor in tensors.items()
     }
     tensors.clear()
     tensors.update(renamed)
 
 
-def _name_as_here(model: ReferenceNames, tensors: dict[str, Any], prefix: str, *_: Any) -> None:
-    inner = [key.removeprefix(prefix) for key in tensors if key.startswith(prefix)]
-    for name, key in from_reference(inner)[0].items():
-        here = name.removeprefix("bert.") if model.is_encoder else name
-        if here != key:
-            tensors[prefix + here] = tensors.pop(prefix + key)
-    for key in inner:
+def _name_as_here(module: Any, tensors: dict[str, Any], prefix: str, *_: Any) -> None:
+    ours, theirs = module.place
+    inner = {theirs + key.removeprefix(prefix): key for key in tensors if key.startswith(prefix)}
+    known, _unknown = from_reference(inner)
+    here = {key: name for name, key in known.items()}
+    for key, whole in inner.items():
         if key.endswith("embeddings.position_ids"):  # a buffer 0, 1, 2, ... of older versions
-            tensors.pop(prefix + key)
+            tensors.pop(whole)
+            continue
+        name = here.get(key) or part_from_reference(key)
+        if name.startswith(ours) and prefix + name.removeprefix(ours) != whole:
+            tensors[prefix + name.removeprefix(ours)] = tensors.pop(whole)
 
 
-def _name_what_is_wrong(model: ReferenceNames, incompatible: Any) -> None:
+def _name_what_is_wrong(module: Any, incompatible: Any) -> None:
     for keys in (incompatible.missing_keys, incompatible.unexpected_keys):
-        keys[:] = [model._named(key, to_reference) for key in keys]
+        keys[:] = [_their_name(module, key) for key in keys]
 
 
 def _show_all_arguments(cls: type[ReferenceNames]) -> None:
