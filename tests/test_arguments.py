@@ -24,6 +24,7 @@ def test_defaults_are_those_people_know():
 
 def test_folders_become_paths_and_logs_go_to_the_output():
     assert TrainingArguments("run").output_dir == Path("run")
+    assert TrainingArguments().output_dir == TrainingArguments(None).output_dir == Path("trainer_output")
     assert TrainingArguments("run").logging_dir == Path("run")
     assert TrainingArguments("run", logging_dir="logs").logging_dir == Path("logs")
 

@@ -200,6 +200,12 @@ def test_the_state_is_that_of_the_reference(tmp_path):
         )
 
 
+def test_of_a_run_of_minutes_nobody_knows_the_steps(tmp_path):
+    trainer = trainer_of("minibert", tmp_path, changes={"max_minutes": 0.01 / 60})
+    trainer.train()
+    assert trainer.state.max_steps == trainer.state.num_train_epochs == 0 < trainer.state.global_step
+
+
 def test_tokens_are_counted(tmp_path):
     def collate(items):
         mask = torch.tensor([[1, 1, 0]] * len(items))

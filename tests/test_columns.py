@@ -137,11 +137,10 @@ def test_label_names_are_kept(tmp_path):
     assert seen == [{"x", "target", "labels"}]
 
 
-def test_nothing_left_is_an_error(tmp_path):
-    data = Table({"sentence": ["so"], "idx": [0]})
-    with pytest.raises(
-        ValueError, match=r"none of the columns sentence, idx is an argument of .*input_ids.*; tokenize"
-    ):
+@pytest.mark.parametrize("labels", [{}, {"label": [1]}])
+def test_nothing_left_is_an_error(tmp_path, labels):
+    data = Table({"sentence": ["so"], "idx": [0]} | labels)
+    with pytest.raises(ValueError, match=r"none of the columns sentence, idx.* is an argument of .*input_ids.*; toke"):
         train(tmp_path, data)
 
 

@@ -1,34 +1,26 @@
 """What people change in a Trainer: subclasses, losses, optimizers and loaders, beside the reference where it has it."""
 
-import itertools
-
 import pytest
 import torch
+from reference import our_model
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau, StepLR
-from torch.utils.data import DataLoader, RandomSampler, WeightedRandomSampler
-from toy_training import LIBRARIES, Toy, cross_entropy, losses, rows, trainer_of, weights
+from toy_training import (
+    LIBRARIES,
+    Toy,
+    arguments,
+    assert_same_run,
+    both,
+    cross_entropy,
+    losses,
+    rows,
+    trainer_of,
+    weights,
+)
 
 import minibert
 from minibert import Trainer
 
 CLASS_WEIGHTS = torch.tensor([1.0, 5.0, 0.5])
-
-
-def both(tmp_path, **how):
-    """The trainers of both libraries after the same run."""
-    trainers = []
-    for library in LIBRARIES:
-        trainer = trainer_of(library, tmp_path / library, **how)
-        trainer.train()
-        trainers.append(trainer)
-    return trainers
-
-
-def assert_same_run(theirs, ours):
-    torch.testing.assert_close(weights(ours), weights(theirs), rtol=1e-5, atol=1e-6)
-    assert losses(ours) == pytest.approx(losses(theirs), rel=1e-3, abs=1e-4)  # theirs are rounded
-    measured = [trainer.evaluate()["eval_loss"] for trainer in (theirs, ours)]
-    assert measured[1] == pytest.approx(measured[0], rel=1e-5)
 
 
 # --- the loss
@@ -322,125 +314,6 @@ def test_a_model_for_every_run(tmp_path):
     assert seeds == [5]
 
 
-# --- loaders
-
-
-def with_loader(make_loader):
-    class Own(Trainer):
-        def get_train_dataloader(self):
-            return make_loader(self.train_dataset)
-
-    return lambda base: Own
-
-
-def seen_rows(folder, make_loader, resume=None, **changes):
-    """The rows that the model was trained on, step by step."""
-
-    class Recording(Toy):
-        def forward(self, x, labels=None):
-            seen.append(x.clone())
-            return super().forward(x, labels)
-
-    seen = []
-    changes = {"save_strategy": "steps", "save_steps": 2, "max_steps": 9} | changes
-    trainer = trainer_of("minibert", folder, with_loader(make_loader), model=Recording(), changes=changes)
-    trainer.train(resume)
-    return seen, trainer
-
-
-def by_weight(data):
-    sampler = WeightedRandomSampler([1.0 + (row["labels"] == 1) * 9 for row in data], len(data))
-    return DataLoader(data, batch_size=5, sampler=sampler)
-
-
-def with_a_generator(data):
-    generator = torch.Generator().manual_seed(torch.seed() % 1000)
-    return DataLoader(data, batch_size=5, sampler=RandomSampler(data, generator=generator))
-
-
-def shuffled(data):
-    return DataLoader(data, batch_size=5, shuffle=True)
-
-
-@pytest.mark.parametrize("make_loader", [by_weight, with_a_generator, shuffled])
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_a_loader_of_ones_own(tmp_path, make_loader, accumulation):
-    """Its order is a function of the seed; a resume goes on with the same rows, bit for bit."""
-    changes = {"gradient_accumulation_steps": accumulation}
-    whole, trainer = seen_rows(tmp_path / "whole", make_loader, **changes)
-    assert len(whole) == (9 if accumulation == 1 else 14)  # three batches an epoch, the third one alone in its step
-    rest, resumed = seen_rows(tmp_path / "rest", make_loader, tmp_path / "whole" / "checkpoint-4", **changes)
-    assert len(rest) == (5 if accumulation == 1 else 8)
-    assert all(map(torch.equal, rest, whole[-len(rest) :]))
-    assert torch.equal(weights(trainer), weights(resumed))
-    other, _ = seen_rows(tmp_path / "other", make_loader, data_seed=7, **changes)
-    assert not all(map(torch.equal, other, whole))
-    assert not torch.equal(whole[0], whole[3 if accumulation == 1 else 3])  # every epoch in an order of its own
-
-
-def test_rows_are_weighed_by_the_loader(tmp_path):
-    seen, _ = seen_rows(tmp_path, by_weight, max_steps=60)
-    rare = {tuple(row["x"].tolist()) for row in rows() if row["labels"] == 1}
-    share = sum(tuple(x.tolist()) in rare for x in itertools.chain(*seen)) / sum(map(len, seen))
-    assert len(rare) == 8 and share > 0.9
-
-
-def test_micro_batches_of_ones_own_weigh_what_they_hold(tmp_path):
-    data = rows(7)
-    own = trainer_of(
-        "minibert",
-        tmp_path,
-        with_loader(lambda data: DataLoader(data, batch_size=3)),
-        train=data,
-        changes={"gradient_accumulation_steps": 3},
-    )
-    whole = trainer_of("minibert", tmp_path, train=data)
-    for trainer in (own, whole):
-        trainer.train()
-    torch.testing.assert_close(weights(own), weights(whole), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("make_loader", "changes", "words"),
-    [
-        (iter, {}, "expected a loader with a length"),
-        (shuffled, {"group_by_length": True}, "group_by_length has no effect on a loader of one's own"),
-        (lambda data: [["no", "dict"]], {}, "a batch must be a dict of the model's arguments, found list"),
-        (lambda data: [{"x": 1}], {}, "a batch needs a tensor with a row for each example, found only x"),
-    ],
-)
-def test_a_loader_that_cannot_be_read_is_refused(tmp_path, make_loader, changes, words):
-    with pytest.raises(ValueError, match=words):
-        trainer_of("minibert", tmp_path, with_loader(make_loader), changes=changes).train()
-
-
-def test_resuming_with_another_loader_is_refused(tmp_path):
-    seen_rows(tmp_path / "whole", shuffled)
-    with pytest.raises(minibert.training.checkpointing.ResumeError, match="batches of the train loader: was 3, is 4"):
-        seen_rows(tmp_path / "rest", lambda data: DataLoader(data, 3), tmp_path / "whole" / "checkpoint-4")
-
-
-def test_loaders_of_evaluation(tmp_path):
-    def make(base):
-        class Own(base):
-            def get_eval_dataloader(self, eval_dataset=None):
-                return DataLoader(rows(8), batch_size=4)
-
-            def get_test_dataloader(self, test_dataset):
-                return DataLoader(test_dataset[::-1], batch_size=4)
-
-        return Own
-
-    changes = {"eval_strategy": "epoch"}
-    theirs, ours = both(tmp_path, make=make, changes=changes)
-    assert_same_run(theirs, ours)
-    predictions = [trainer.predict(rows(9)).predictions for trainer in (theirs, ours)]
-    assert predictions[1] == pytest.approx(predictions[0], abs=1e-5)
-    none_given = make(Trainer)(Toy(), ours.args, train_dataset=rows())
-    none_given.train()
-    assert none_given.state.best_metric is None and "eval_loss" in none_given.state.log_history[-2]
-
-
 # --- what is measured and written
 
 
@@ -483,45 +356,16 @@ def test_logs_of_ones_own(tmp_path):
         assert len(doubled) == 6 and all(row["twice"] == 2 * row["loss"] for row in doubled)
 
 
-# --- float16, on a CPU, where nobody but this test wants it
-
-
-def half(folder, resume=None, explode_at=None, **changes):
-    class Exploding(Toy):
-        def forward(self, x, labels):
-            outputs = super().forward(x, labels)
-            dtypes.add(outputs["logits"].dtype)
-            if trainer.clock.step == explode_at:
-                outputs["loss"] = outputs["loss"] * 1e38
-            return outputs
-
-    dtypes = set()
-    numbers = {"per_device_train_batch_size": 5, "lr_scheduler_type": "constant"}
-    changes = numbers | {"save_strategy": "steps", "save_steps": 2} | changes
-    trainer = trainer_of("minibert", folder, model=Exploding(), changes=changes)
-    trainer.args.fp16 = True  # the arguments refuse it where there is no GPU
-    trainer.train(resume)
-    assert dtypes == {torch.float16}
-    return trainer
-
-
-def test_float16_learns_as_float32_does(tmp_path):
-    low = half(tmp_path / "half")
-    changes = {"per_device_train_batch_size": 5, "lr_scheduler_type": "constant"}
-    full = trainer_of("minibert", tmp_path / "full", changes=changes)
-    full.train()
-    torch.testing.assert_close(weights(low), weights(full), rtol=0.02, atol=5e-3)
-    assert {p.dtype for p in low.model.parameters()} == {torch.float32}
-
-
-def test_a_step_that_is_too_large_for_float16_is_left_out(tmp_path):
-    before, after = half(tmp_path / "before", max_steps=3), half(tmp_path / "after", max_steps=4, explode_at=3)
-    assert torch.equal(weights(before), weights(after))
-    assert after.scaler.get_scale() == before.scaler.get_scale() / 2
-
-
-def test_float16_goes_on_after_a_resume(tmp_path):
-    whole = half(tmp_path / "whole", explode_at=1)
-    rest = half(tmp_path / "rest", tmp_path / "whole" / "checkpoint-2")
-    assert torch.equal(weights(whole), weights(rest))
-    assert rest.scaler.get_scale() == whole.scaler.get_scale() == 2.0**15
+def test_activations_are_computed_again(tmp_path):
+    ends = []
+    for wanted in (False, True):
+        torch.manual_seed(1)
+        model = our_model("BertForSequenceClassification", num_labels=2)
+        args = arguments("minibert", tmp_path, max_steps=3, gradient_checkpointing=wanted)
+        trainer = Trainer(model, args, train_dataset=[{"input_ids": [5, 6, 7], "label": i % 2} for i in range(4)])
+        trainer.train()
+        assert model.is_gradient_checkpointing == wanted
+        ends.append(weights(trainer))
+    torch.testing.assert_close(ends[1], ends[0])
+    with pytest.raises(ValueError, match="gradient_checkpointing needs gradient_checkpointing_enable; Toy has none"):
+        trainer_of("minibert", tmp_path, changes={"gradient_checkpointing": True}).train()

@@ -1,5 +1,6 @@
 """A toy that both libraries' Trainers can train, the same step by step: every batch is the whole of the data."""
 
+import pytest
 import torch
 import transformers
 from torch import nn
@@ -58,3 +59,21 @@ def weights(trainer):
 
 def losses(trainer):
     return [row["loss"] for row in trainer.state.log_history if "loss" in row]
+
+
+def both(tmp_path, **how):
+    """The trainers of both libraries after the same run, theirs first."""
+    trainers = []
+    for library in LIBRARIES:
+        trainer = trainer_of(library, tmp_path / library, **how)
+        trainer.train()
+        trainers.append(trainer)
+    return trainers
+
+
+def assert_same_run(theirs, ours):
+    """The same weights, losses and evaluation."""
+    torch.testing.assert_close(weights(ours), weights(theirs), rtol=1e-5, atol=1e-6)
+    assert losses(ours) == pytest.approx(losses(theirs), rel=1e-3, abs=1e-4)  # theirs are rounded
+    measured = [trainer.evaluate()["eval_loss"] for trainer in (theirs, ours)]
+    assert measured[1] == pytest.approx(measured[0], rel=1e-5)

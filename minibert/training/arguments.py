@@ -84,7 +84,7 @@ class TrainingArguments:
     disable_tqdm: bool = False
 
     def __post_init__(self) -> None:
-        self.output_dir = Path(self.output_dir)
+        self.output_dir = Path(self.output_dir or "trainer_output")
         self.logging_dir = self.output_dir if self.logging_dir is None else Path(self.logging_dir)
         self.eval_strategy = self.evaluation_strategy or self.eval_strategy
         self.eval_steps = self.logging_steps if self.eval_steps is None else self.eval_steps

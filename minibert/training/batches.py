@@ -8,10 +8,11 @@ import torch
 from torch.utils.data import Sampler
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.batch import Batch, Examples, examples_in, fetch_examples, label_count
+from minibert.training.batch import Batch, Examples, fetch_examples, label_count
 from minibert.training.distributed import Processes
 from minibert.training.evaluation_batches import LENGTH_POOL
-from minibert.training.seeding import drawing, drawn, seed_of_batch
+from minibert.training.own_loader import OwnLoader
+from minibert.training.seeding import drawing, drawn
 
 
 class MicroBatch(NamedTuple):
@@ -54,16 +55,38 @@ class StepSampler(Sampler[list[int]]):
             for share in self._own_shares:
                 yield examples[share :: self.shares] or examples[:1]
 
-    def weights(self, step: int) -> list[float]:
-        """Those of a step's micro-batches in this process."""
+    def weights(self, step: int, batches: list[Batch]) -> list[float]:
+        """How many examples each of a step's micro-batches has, in units of the mean over all processes."""
         size = min(self.examples_per_step, len(self.dataset) - step * self.examples_per_step)
         return [len(range(share, size, self.shares)) * self.shares / size for share in self._own_shares]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that decides which examples the steps of an epoch have."""
+        return {
+            "examples in a step": self.examples_per_step,
+            "examples in train_dataset": len(self.dataset),
+            "seed of the data": self.args.order_seed,
+            "group_by_length": self.args.group_by_length,
+        }
+
+    def share_of_epoch(self, steps: int) -> float:
+        """How much of the present epoch so many steps are."""
+        return min(1.0, steps * self.examples_per_step / len(self.dataset))
 
     def set_epoch(self, epoch: int) -> None:
         """What the next iteration is about."""
         self.epoch, self.first_step = epoch, 0
         if hasattr(self.dataset, "set_epoch"):
             self.lengths = None  # the examples are new ones
+
+    def begin_at(self, step: int) -> int:
+        """Begin the next iteration there, if that is the same; returns the number of its first micro-batch.
+
+        Workers draw their random numbers from the start of an epoch on: they have to make what is passed over, too.
+        """
+        self.first_step = 0 if self.args.dataloader_num_workers else step
+        return self.first_step * self.args.gradient_accumulation_steps
 
     @property
     def _own_shares(self) -> range:
@@ -95,23 +118,19 @@ class StepBatches:
     """For each step, the micro-batches of this process.
 
     Args:
-        loader: a `DataLoader` with a `StepSampler`; or one's own loader, which has a length: then a step is made of
-            `gradient_accumulation_steps` of its batches.
-
-    Raises: `ValueError` for a loader of one's own where `args` ask for what only a `StepSampler` can do.
+        loader: a `DataLoader` with a `StepSampler`, or one's own: see `OwnLoader`.
     """
 
     def __init__(self, loader: Any, args: TrainingArguments, processes: Processes) -> None:
         self.loader = loader
         self.args = args
         self.processes = processes
-        sampler = getattr(loader, "batch_sampler", None)
-        self.sampler = sampler if isinstance(sampler, StepSampler) else None
-        if self.sampler is None:
-            _check_own_loader(loader, args, processes)
+        sampler: Any = getattr(loader, "batch_sampler", None)
+        is_ours = isinstance(sampler, StepSampler)
+        self.plan: StepSampler | OwnLoader = sampler if is_ours else OwnLoader(loader, args, processes)
         self._start_epoch(0)
-        self.first_length = self._length
-        if self.sampler is not None and args.dataloader_num_workers:
+        self.facts = self.plan.facts  # the length of the data may change with the epoch
+        if is_ours and args.dataloader_num_workers:
             # One is made here first, so that what there is to say is said once, and an error is no worker's.
             with drawing(args.order_seed, epoch=0, batch=0):
                 loader.collate_fn(fetch_examples(loader.dataset, [0]))
@@ -119,30 +138,7 @@ class StepBatches:
     @property
     def steps_per_epoch(self) -> int:
         """Of the present epoch; the last step may be on fewer examples."""
-        if self.sampler is not None:
-            return self.sampler.steps_per_epoch
-        return max(1, -(-len(self.loader) // self.args.gradient_accumulation_steps))
-
-    def share_of_epoch(self, steps: int) -> float:
-        """How much of the present epoch so many steps are."""
-        per_step = self.args.gradient_accumulation_steps if self.sampler is None else self.sampler.examples_per_step
-        return min(1.0, steps * per_step / self._length)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """All that decides which examples the steps of an epoch have."""
-        if self.sampler is None:
-            return {
-                "batches in a step": self.args.gradient_accumulation_steps,
-                "batches of the train loader": self.first_length,
-                "seed of the data": self.args.order_seed,
-            }
-        return {
-            "examples in a step": self.sampler.examples_per_step,
-            "examples in train_dataset": self.first_length,
-            "seed of the data": self.args.order_seed,
-            "group_by_length": self.args.group_by_length,
-        }
+        return self.plan.steps_per_epoch
 
     def rest_of_epoch(self, epoch: int, step: int) -> Iterator[tuple[list[MicroBatch], tuple[int, int]]]:
         """From `step` on: the micro-batches of each step, and the position (epoch, step in it) after the step."""
@@ -150,55 +146,22 @@ class StepBatches:
         batches = self._from_step(epoch, step)
         while step < self.steps_per_epoch:
             taken = list(itertools.islice(batches, self.args.gradient_accumulation_steps))
-            weights = _weights(taken) if self.sampler is None else self.sampler.weights(step)
+            weights = self.plan.weights(step, taken)
             step += 1
             after = (epoch, step) if step < self.steps_per_epoch else (epoch + 1, 0)
             yield [MicroBatch(batch, weight) for batch, weight in zip(taken, weights, strict=True)], after
 
-    @property
-    def _length(self) -> int:
-        return len(self.loader) if self.sampler is None else len(self.sampler.dataset)
-
     def _start_epoch(self, epoch: int) -> None:
-        sampler = getattr(self.loader, "sampler", None)
-        parts: list[Any] = [getattr(self.loader, "dataset", None), sampler, self.sampler]
-        for part in parts:
-            if hasattr(part, "set_epoch"):
-                part.set_epoch(epoch)
-        if self.sampler is None:  # generators of one's own go on from epoch to epoch, but a resumed run cannot
-            generators: list[Any] = [self.loader, sampler]
-            for part in generators:
-                if getattr(part, "generator", None) is not None:
-                    part.generator.manual_seed(seed_of_batch(self.args.order_seed, epoch, 0))
+        dataset: Any = getattr(self.loader, "dataset", None)
+        if hasattr(dataset, "set_epoch"):
+            dataset.set_epoch(epoch)
+        self.plan.set_epoch(epoch)
 
     def _from_step(self, epoch: int, step: int) -> Iterator[Batch]:
         """The epoch's batches without those of the steps before `step`."""
-        passed = step * self.args.gradient_accumulation_steps
-        first = 0
-        if self.sampler is not None and self.args.dataloader_num_workers == 0:
-            self.sampler.first_step, first = step, passed
-        # Others make what is passed over, too: a worker draws its numbers from the start of the epoch on.
-        share = (self.processes.rank, self.processes.count)
-        return itertools.islice(drawn(self.loader, self.args.order_seed, epoch, first, *share), passed - first, None)
-
-
-def _weights(batches: list[Batch]) -> list[float]:
-    if not batches:
-        raise ValueError("get_train_dataloader: the loader gave fewer batches than its length says")
-    sizes = [examples_in(batch) for batch in batches]
-    return [size * len(sizes) / sum(sizes) for size in sizes]
-
-
-def _check_own_loader(loader: Any, args: TrainingArguments, processes: Processes) -> None:
-    if not hasattr(loader, "__len__"):
-        raise ValueError("get_train_dataloader: expected a loader with a length (len), found none; a run needs its end")
-    if processes.count > 1:
-        raise ValueError(
-            f"get_train_dataloader: a loader of one's own feeds one process, found {processes.count}, which would all"
-            " train on the same batches"
-        )
-    if args.group_by_length:
-        raise ValueError("get_train_dataloader: group_by_length has no effect on a loader of one's own; leave it out")
+        first = self.plan.begin_at(step)
+        batches = drawn(self.loader, self.args.order_seed, epoch, first, self.processes.rank, self.processes.count)
+        return itertools.islice(batches, step * self.args.gradient_accumulation_steps - first, None)
 
 
 def share_label_counts(micro_batches: list[MicroBatch], processes: Processes) -> list[float | None]:

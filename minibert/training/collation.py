@@ -163,7 +163,7 @@ class DataCollatorForLanguageModeling:
         texts = [x if isinstance(x, Mapping) else {"input_ids": x} for x in features]
         batch = self.pad([{name: x for name, x in text.items() if name not in LABELS} for text in texts])
         if "input_ids" not in batch:
-            raise ValueError(f"example 0: expected input_ids, found {', '.join(batch)}")
+            raise ValueError(f"example 0: expected input_ids, found {', '.join(texts[0]) or 'nothing'}")
         ids = batch["input_ids"].numpy()
         special = np.isin(ids, self.tokenizer.all_special_ids)
         special |= batch.pop("special_tokens_mask", torch.zeros(())).numpy() != 0

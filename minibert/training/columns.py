@@ -23,7 +23,8 @@ class KnownColumns:
     def __init__(self, model: nn.Module, label_names: list[str] | None = None) -> None:
         self.who = f"{type(model).__name__}.forward"
         parameters = inspect.signature(model.forward).parameters
-        self.taken = {*parameters, *LABELS, *(label_names or ())}
+        self.labels = {*LABELS, *(label_names or ())}
+        self.taken = {*parameters, *self.labels}
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
         self.takes_all = takes_any and "input_ids" not in parameters
         self.said = os.environ.get("RANK", "0") != "0"  # the first process alone talks
@@ -31,7 +32,7 @@ class KnownColumns:
     def collate(self, collator: Callable[[list], Batch], examples: list) -> Batch:
         """The batch that `collator` makes of the examples without their other columns, which are named once.
 
-        Raises: `ValueError` when nothing is left.
+        Raises: `ValueError` when nothing is left but labels.
         """
         if self.takes_all or not all(isinstance(example, Mapping) for example in examples):
             return collator(examples)
@@ -42,7 +43,7 @@ class KnownColumns:
         return collator(examples)
 
     def _say(self, unknown: list[str], found: list[str]) -> None:
-        if len(unknown) == len(found):
+        if {*found} - {*unknown} <= self.labels:
             raise ValueError(
                 f"none of the columns {', '.join(found)} is an argument of {self.who}"
                 f" ({', '.join(sorted(self.taken - set(LABELS)))}); tokenize, or set remove_unused_columns=False"

@@ -238,6 +238,8 @@ class Evaluator(Reports):
         )
 
     def _tell(self, event: str, **others: Any) -> None:
+        if not self.callbacks.all:
+            return
         known = {"model": self.model, "processing_class": self.processing_class, "tokenizer": self.processing_class}
         run = {name: getattr(self, name, None) for name in ("optimizer", "lr_scheduler")}
         loaders = {"train_dataloader": getattr(self, "train_dataloader", None), "eval_dataloader": None}

@@ -89,6 +89,9 @@ class Resumable(Evaluator):
             self.model = self._new_model(args.seed).to(self.processes.device)
         torch.manual_seed(args.seed + self.processes.rank)  # dropout alone uses it
         if args.gradient_checkpointing:
+            if not hasattr(self.model, "gradient_checkpointing_enable"):
+                name = type(self.model).__name__
+                raise ValueError(f"gradient_checkpointing needs gradient_checkpointing_enable; {name} has none")
             self.model.gradient_checkpointing_enable()
         self.train_dataloader = self.get_train_dataloader()
         self.batches = StepBatches(self.train_dataloader, args, self.processes)
@@ -101,7 +104,9 @@ class Resumable(Evaluator):
         self.position = (0, 0)  # the epoch, and how many of its steps are done
         self.best = Best(args)
         self.state = self._new_state()
-        self.state.num_train_epochs = -(-self.clock.total_steps // self.batches.steps_per_epoch)
+        if not args.max_minutes:  # else nobody knows
+            self.state.max_steps = self.clock.total_steps
+            self.state.num_train_epochs = -(-self.clock.total_steps // self.batches.steps_per_epoch)
         if checkpoint:
             self._resume(checkpoint)
         self._update_state()
@@ -125,8 +130,8 @@ class Resumable(Evaluator):
     def _update_state(self) -> None:
         """Tell `self.state` where the run is."""
         (epoch, step), clock = self.position, self.clock
-        self.state.epoch = epoch + self.batches.share_of_epoch(step)
-        self.state.global_step, self.state.max_steps, self.state.seconds = clock.step, clock.total_steps, clock.seconds
+        self.state.epoch = epoch + self.batches.plan.share_of_epoch(step)
+        self.state.global_step, self.state.seconds = clock.step, clock.seconds
         self.state.num_input_tokens_seen = clock.tokens
         self.state.best_metric = self.best.metric
         if self.best.checkpoint:

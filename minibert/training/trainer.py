@@ -126,7 +126,7 @@ class Trainer(Resumable):
                 for micro_batches, position in batches.rest_of_epoch(*self.position):
                     with advice_when_out_of_memory(self.clock.step + 1):
                         losses = self._step(model, micro_batches)
-                    loss_sum += losses["loss"]
+                    loss_sum = loss_sum + losses["loss"]
                     self.position = position
                     self._after_step(losses, bar, ctrl_c)
                     if self._is_over or self.control.should_epoch_stop:
