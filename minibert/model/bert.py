@@ -1,6 +1,5 @@
 """`BertModel`: embeddings, encoder, pooler (Devlin et al. 2019, section 3)."""
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +89,7 @@ class BertModel(BertPreTrainedModel):
         x = self.embeddings(words, segments, positions)  # (T, D)
         x, hidden_states, attentions = self.encoder(x, packing, output_attentions, output_hidden_states)
         if self.pooler is not None:
-            _warn_where_padding_comes_first(packing)
+            packing.warn_where_padding_comes_first()
         last_hidden_state = hidden_states[-1] if output_hidden_states else packing.unflatten(x)  # (B, S, D)
         return BertModelOutput(
             last_hidden_state=last_hidden_state,
@@ -99,17 +98,4 @@ class BertModel(BertPreTrainedModel):
             attentions=tuple(attentions) if output_attentions else None,
             tokens=x,
             packing=packing,
-        )
-
-
-def _warn_where_padding_comes_first(packing: Packing) -> None:
-    """On a CPU, where looking at the mask costs nothing."""
-    if packing.mask is None or not packing.groups:
-        return
-    sequences = packing.mask[packing.mask.any(1)]  # a row without any token is no sequence
-    if not sequences[:, 0].all():
-        warnings.warn(  # always in the same words, so that Python says it once
-            "attention_mask: a sequence begins with padding, where the pooler expects [CLS], so its output says nothing"
-            " about it; pad on the right (padding_side='right')",
-            stacklevel=2,
         )

@@ -24,6 +24,7 @@ each length that occurs, and whoever looks inside the model (hooks, for example)
     token_index = [3, 0, 1, 2, 6, 7, 8]     where the seven tokens stand in the batch, read row by row
 """
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -76,6 +77,18 @@ class Packing:
         row, column = real[row_index].nonzero(as_tuple=True)
         token_index = row_index[row] * seq_len + column
         return cls(batch_size, seq_len, real, token_index, groups, round_up=round_up)
+
+    def warn_where_padding_comes_first(self) -> None:
+        """In place of [CLS], which the pooler reads. On a CPU, where looking at the mask costs nothing."""
+        if self.mask is None or not self.groups:
+            return
+        sequences = self.mask[self.mask.any(1)]  # a row without any token is no sequence
+        if not sequences[:, 0].all():
+            warnings.warn(  # always in the same words, so that Python says it once
+                "attention_mask: a sequence begins with padding, where the pooler expects [CLS], so its output says"
+                " nothing about it; pad on the right (padding_side='right')",
+                stacklevel=3,
+            )
 
     @property
     def num_tokens(self) -> int:
