@@ -1,5 +1,6 @@
 """Our models in other people's loops: `transformers.Trainer`, accelerate, and a `SentenceTransformer`."""
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -8,6 +9,9 @@ from accelerate.state import AcceleratorState
 from reference import assert_near, model_pair, no_dropout
 from reference_tokenizer import vocab_path
 from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
 from torch.utils.data import DataLoader
 
 from minibert import (
@@ -149,3 +153,34 @@ def test_accelerate_saves_what_loads(tmp_path):
     names = load_file(tmp_path / "saved" / "model.safetensors").keys()
     assert names <= {name for name, _ in transformers.BertForMaskedLM(transformers.BertConfig()).state_dict().items()}
     assert BertForMaskedLM.from_pretrained(tmp_path / "pretrained").num_parameters() == model.num_parameters()
+
+
+@pytest.fixture
+def sentences(tmp_path):
+    """A folder with an encoder and its tokenizer, and the SentenceTransformer that theirs makes of it."""
+    tokenizer = BertTokenizer(vocab_path("uncased"), model_max_length=32)
+    theirs, ours = model_pair("BertModel", vocab_size=len(tokenizer), max_position_embeddings=32, **no_dropout())
+    theirs.float().save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    transformer = Transformer(str(tmp_path / "encoder"))
+    return SentenceTransformer(modules=[transformer, Pooling(transformer.get_embedding_dimension())]), ours.float()
+
+
+TEXTS = ["The quick brown fox.", "They were there; then they went to the theatre.", "Café", ""]
+
+
+def test_in_a_sentence_transformer(sentences):
+    vectorizer, ours = sentences
+    expected = vectorizer.encode(TEXTS)
+    assert type(vectorizer[0].model).__module__.startswith("transformers")
+    vectorizer[0].model = ours
+    assert np.abs(vectorizer.encode(TEXTS) - expected).max() < 1e-5
+    assert np.abs(vectorizer.encode(TEXTS[::-1], batch_size=2)[::-1] - expected).max() < 1e-5
+
+
+def test_a_sentence_transformer_with_our_encoder_is_saved(sentences, tmp_path):
+    vectorizer, ours = sentences
+    expected = vectorizer.encode(TEXTS)
+    vectorizer[0].model = ours
+    vectorizer.save(str(tmp_path / "saved"))
+    assert np.abs(SentenceTransformer(str(tmp_path / "saved")).encode(TEXTS) - expected).max() < 1e-5

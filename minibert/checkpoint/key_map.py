@@ -5,8 +5,7 @@ them is either one of the exceptions named below, or is reported.
 """
 
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from functools import cache
 
 # (our name, their name)
@@ -110,16 +109,14 @@ def to_reference(name: str) -> str:
     return _look_up(_THEIRS, name)
 
 
-@cache
 def part_to_reference(name: str) -> str:
     """The same for the name of a module, or of anything in one: a part that somebody put there keeps its own name."""
-    return _translate_module(_MODULES, name)
+    return _in_layer(_module_to_reference, name)
 
 
-@cache
 def part_from_reference(name: str) -> str:
     """The way back."""
-    return _translate_module(_OUR_MODULES, name)
+    return _in_layer(_module_from_reference, name)
 
 
 def from_reference(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -149,17 +146,33 @@ def _canonical(key: str) -> str:
     return f"bert.{key}" if key.startswith(_ENCODER_PARTS) else key
 
 
+@cache
+def _module_to_reference(name: str) -> str:
+    return _translate_module(_MODULES, name)
+
+
+@cache
+def _module_from_reference(name: str) -> str:
+    return _translate_module(_OUR_MODULES, name)
+
+
 def _translate_module(table: dict[str, str], name: str) -> str:
     """Translate the longest beginning of `name` that is a module of the table; without one, it stays as it is."""
     parts = name.split(".")
     for end in range(len(parts), 0, -1):
-        with suppress(KeyError):
-            return ".".join([_look_up(table, ".".join(parts[:end])), *parts[end:]])
+        start = ".".join(parts[:end])
+        if start in table:
+            return ".".join([table[start], *parts[end:]])
     return name
 
 
 def _look_up(table: dict[str, str], name: str) -> str:
+    return _in_layer(table.__getitem__, name)
+
+
+def _in_layer(translate: Callable[[str], str], name: str) -> str:
+    """`translate` a name in which the number of a layer is {i}."""
     layer = _LAYER.search(name)
     if layer is None:
-        return table[name]
-    return table[_LAYER.sub(r"\1{i}", name, count=1)].replace("{i}", layer[2])
+        return translate(name)
+    return translate(_LAYER.sub(r"\1{i}", name, count=1)).replace("{i}", layer[2])

@@ -39,12 +39,6 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
         self.config = config
         self.register_load_state_dict_post_hook(_tie_again)
 
-    def __call__(self, *inputs: Any, return_dict: bool | None = None, **named_inputs: Any) -> Any:
-        """`forward`; with `return_dict=False`, here or in the config, the tuple of what it gives."""
-        outputs = super().__call__(*inputs, **named_inputs)
-        as_object = self.config.return_dict if return_dict is None else return_dict
-        return outputs if as_object or not hasattr(outputs, "to_tuple") else outputs.to_tuple()
-
     # --- initial weights
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ table, `checkpoint.key_map`, from which everything in this file is derived. Insi
 the attributes, a part is called what the source calls it.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -157,6 +158,8 @@ class ReferenceNames(nn.Module):
             cls.place = ("bert.", "bert.")
         if cls.is_encoder and ReferenceNames.encoder_arguments is None:
             ReferenceNames.encoder_arguments = dict(list(signature(cls.forward).parameters.items())[1:])
+        if "forward" in vars(cls):
+            cls.forward = _as_asked_for(cls.forward)
         _show_all_arguments(cls)
 
     def connect(self) -> None:
@@ -207,12 +210,11 @@ def _their_name(module: Any, name: str) -> str:
 
 
 def _name_as_reference(module: Any, tensors: dict[str, Any], prefix: str, local_metadata: Any) -> None:
-    renamed = {
-        f"{prefix}{_their_name(module, key.removeprefix(prefix))}" if key.startswith(prefix) else key: tensor
-        for key, tensor in tensors.items()
-    }
-    tensors.clear()
-    tensors.update(renamed)
+    own = [
+        *itertools.takewhile(lambda key: key.startswith(prefix), reversed(tensors))
+    ]  # the module has just added them
+    for key in reversed(own):
+        tensors[prefix + _their_name(module, key.removeprefix(prefix))] = tensors.pop(key)
 
 
 def _name_as_here(module: Any, tensors: dict[str, Any], prefix: str, *_: Any) -> None:
@@ -232,6 +234,21 @@ def _name_as_here(module: Any, tensors: dict[str, Any], prefix: str, *_: Any) ->
 def _name_what_is_wrong(module: Any, incompatible: Any) -> None:
     for keys in (incompatible.missing_keys, incompatible.unexpected_keys):
         keys[:] = [_their_name(module, key) for key in keys]
+
+
+def _as_asked_for(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a forward pass take `return_dict`: False, there or in the config, gives the tuple of what it returns."""
+    hands_on = "return_dict" in signature(forward).parameters
+
+    @wraps(forward)
+    def wrapped(self: Any, *inputs: Any, return_dict: bool | None = None, **named_inputs: Any) -> Any:
+        as_object = self.config.return_dict if return_dict is None else return_dict
+        if hands_on:
+            named_inputs["return_dict"] = return_dict
+        outputs = forward(self, *inputs, **named_inputs)
+        return outputs if as_object or not hasattr(outputs, "to_tuple") else outputs.to_tuple()
+
+    return wrapped
 
 
 def _show_all_arguments(cls: type[ReferenceNames]) -> None:
