@@ -193,7 +193,7 @@ class OurEmbeddings(nn.Module):
 
 # %%
 ours = OurEmbeddings(len(word), len(segment), len(position_table), D).eval()
-ours.load_state_dict(embeddings.state_dict())
+ours.load_state_dict({name: embeddings.get_parameter(name) for name, _ in ours.named_parameters()})
 theirs = embeddings(token_ids, segment_ids, torch.arange(T))
 assert torch.equal(ours(token_ids, segment_ids), theirs)
 torch.testing.assert_close(x, theirs)

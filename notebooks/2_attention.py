@@ -256,7 +256,7 @@ class OurSelfAttention(nn.Module):
 
 # %%
 ours = OurSelfAttention(D, H)
-ours.load_state_dict(attention.state_dict())
+ours.load_state_dict({name: attention.get_parameter(name) for name, _ in ours.named_parameters()})
 packing = Packing.from_mask(None, batch_size=1, seq_len=T)
 theirs, their_weights = attention(x, packing, output_attentions=True)
 torch.testing.assert_close(ours(x), theirs)

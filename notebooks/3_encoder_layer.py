@@ -154,7 +154,7 @@ class OurLayer(nn.Module):
 
 # %%
 ours = OurLayer(model.config).eval()
-ours.load_state_dict(layer.state_dict())
+ours.load_state_dict({name: layer.get_parameter(name) for name, _ in ours.named_parameters()})
 theirs, _ = layer(x, packing)
 torch.testing.assert_close(ours(x, packing), theirs)
 torch.testing.assert_close(z, theirs)
