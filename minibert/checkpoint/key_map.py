@@ -6,7 +6,7 @@ them is either one of the exceptions named below, or is reported.
 
 import re
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import partial
 
 # (our name, their name)
 KEY_MAP = (
@@ -111,12 +111,12 @@ def to_reference(name: str) -> str:
 
 def part_to_reference(name: str) -> str:
     """The same for the name of a module, or of anything in one: a part that somebody put there keeps its own name."""
-    return _in_layer(_module_to_reference, name)
+    return _in_layer(partial(_translate_module, _MODULES), name)
 
 
 def part_from_reference(name: str) -> str:
     """The way back."""
-    return _in_layer(_module_from_reference, name)
+    return _in_layer(partial(_translate_module, _OUR_MODULES), name)
 
 
 def from_reference(keys: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -144,16 +144,6 @@ def _canonical(key: str) -> str:
     for old, new in LEGACY_NAMES.items():
         key = f"{key.removesuffix(old)}{new}" if key.endswith(f".{old}") else key
     return f"bert.{key}" if key.startswith(_ENCODER_PARTS) else key
-
-
-@cache
-def _module_to_reference(name: str) -> str:
-    return _translate_module(_MODULES, name)
-
-
-@cache
-def _module_from_reference(name: str) -> str:
-    return _translate_module(_OUR_MODULES, name)
 
 
 def _translate_module(table: dict[str, str], name: str) -> str:

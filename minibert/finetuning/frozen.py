@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from minibert.model.bert import BertModel, BertModelOutput
 from minibert.model.packing import Packing
-from minibert.training.batch import Batch, Examples, fetch_examples
+from minibert.training.batch import Batch, Examples, fetch_examples, to_device
 from minibert.training.evaluation_batches import batches_by_length
 from minibert.training.trainer import Trainer, TrainOutput
 
@@ -84,7 +84,7 @@ class FrozenEncoderTrainer(Trainer):
         features = FeatureDataset(dataset, encoder.config.hidden_size, self.args.output_dir)
         with tqdm(total=len(dataset), desc="encoding", leave=False, disable=self.args.disable_tqdm) as bar:
             for indices, examples in batches_by_length(dataset, BATCH_SIZE):
-                batch = self._to_device(collate(examples))
+                batch = to_device(collate(examples), self.processes.device)
                 inputs = {name: batch[name] for name in ENCODER_INPUTS if name in batch}
                 with self._autocast():
                     output = encoder(**inputs)

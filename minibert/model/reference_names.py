@@ -10,7 +10,7 @@ the attributes, a part is called what the source calls it.
 
 import itertools
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import cache, wraps
 from inspect import Parameter, Signature, signature
 from typing import Any
 
@@ -204,7 +204,11 @@ _speak(MLMHead, "mlm_head.", "cls.predictions.")
 
 def _their_name(module: Any, name: str) -> str:
     """What the table calls a part of a module; one that it does not have, or not below the module, keeps its name."""
-    ours, theirs = module.place
+    return _name_at(*module.place, name)
+
+
+@cache  # a name is asked for at every level above it, and in every step of a training
+def _name_at(ours: str, theirs: str, name: str) -> str:
     named = part_to_reference(ours + name)
     return named.removeprefix(theirs) if named.startswith(theirs) else name
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -19,6 +18,7 @@ from minibert.report import say
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer
+from minibert.training.batch import to_device
 
 SCORED_SENTENCES = 500  # by pseudo-perplexity, which takes a forward pass for every token
 
@@ -37,7 +37,7 @@ def evaluate_pretraining(
     totals = {"mlm_loss": 0.0, "mlm_right": 0, "labels": 0, "nsp_right": 0, "pairs": 0}
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=collator)
     for batch in tqdm(loader, desc="evaluating", leave=False):
-        batch = {name: x.to(device) if isinstance(x, Tensor) else x for name, x in batch.items()}
+        batch = to_device(batch, device)
         outputs = model(**batch)
         labels = batch["labels"][batch["labels"] != IGNORE_INDEX]  # (labels,), as the logits are
         totals["labels"] += len(labels)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -30,6 +31,11 @@ def checked(batch: Any) -> Any:
         found = type(batch).__name__
         raise ValueError(f"a batch must be a dict of the model's arguments, found {found}; pass a data_collator")
     return batch
+
+
+def to_device(batch: Mapping[str, Any], device: torch.device) -> Batch:
+    """The batch with its tensors on `device`."""
+    return {name: x.to(device, non_blocking=True) if isinstance(x, Tensor) else x for name, x in batch.items()}
 
 
 def examples_in(batch: Batch) -> int:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.batch import Batch, Examples, label_count
+from minibert.training.batch import Batch, Examples, label_count, to_device
 from minibert.training.callbacks import Callbacks, EarlyStoppingCallback, TrainerControl, TrainerState
 from minibert.training.collation import (
     DataCollatorForLanguageModeling,
@@ -126,10 +126,6 @@ class Evaluator(Reports):
         low = torch.float16 if self.args.fp16 else torch.bfloat16
         return torch.autocast(self.processes.device.type, low, enabled=self.args.fp16 or self.args.bf16)
 
-    def _to_device(self, batch: Batch) -> Batch:
-        device = self.processes.device
-        return {n: x.to(device, non_blocking=True) if isinstance(x, Tensor) else x for n, x in batch.items()}
-
     # --- a data set
 
     def _collator_of(self, dataset: Examples) -> Callable[[list], Batch]:
@@ -197,7 +193,7 @@ class Evaluator(Reports):
         self, batches: Iterable[Batch], prefix: str, keep_predictions: bool, ignore_keys: list[str] | None
     ) -> PredictionOutput:
         def step(batch: Batch) -> Predicted:
-            inputs = self._to_device(batch)
+            inputs = to_device(batch, self.processes.device)
             loss, predicted, labels = self.prediction_step(self.model, inputs, not keep_predictions, ignore_keys)
             if self.preprocess_logits_for_metrics is not None and predicted is not None:
                 predicted = self.preprocess_logits_for_metrics(predicted, labels)

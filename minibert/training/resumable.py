@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
-from minibert.training.batch import Examples
+from minibert.training.batch import Examples, to_device
 from minibert.training.batches import StepBatches, StepSampler
 from minibert.training.best import Best
 from minibert.training.checkpointing import (
@@ -193,7 +193,8 @@ class Resumable(Evaluator):
         self.clock.restore(state["clock"])
         self.lr_scheduler.load_state_dict(state["schedule"])
         self.position = state["position"]
-        self.unlogged = [self._to_device(losses) for losses in state["unlogged"][self.processes.rank]]
+        unlogged = state["unlogged"][self.processes.rank]
+        self.unlogged = [to_device(losses, self.processes.device) for losses in unlogged]
         self.state.log_history = state["log_history"]
         self.best.restore(state["best"], folder.parent)
         self.processes.restore_random_states(state)

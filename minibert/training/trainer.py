@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from minibert.training.arguments import TrainingArguments
-from minibert.training.batch import Batch, Examples, checked
+from minibert.training.batch import Batch, Examples, checked, to_device
 from minibert.training.batches import MicroBatch, share_label_counts
 from minibert.training.callbacks import TrainerControl
 from minibert.training.checkpointing import HOW_TO_GO_ON, load_checkpoint
@@ -162,7 +162,8 @@ class Trainer(Resumable):
             last = number == len(micro_batches)
             self.share, self.loss_terms = weight / len(micro_batches), {}
             with contextlib.nullcontext() if last or self.processes.count == 1 else model.no_sync():
-                loss = call_known(self.training_step, model, self._to_device(batch), num_items_in_batch=count)
+                inputs = to_device(batch, self.processes.device)
+                loss = call_known(self.training_step, model, inputs, num_items_in_batch=count)
             terms = {name: term.detach() * self.share for name, term in self.loss_terms.items()}
             for name, term in {"loss": torch.as_tensor(loss).detach(), **terms}.items():
                 losses[name] = losses.get(name, 0) + term
