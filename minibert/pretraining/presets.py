@@ -35,6 +35,6 @@ PRESETS = {
     "mini": Preset(
         config=_WIDE
         | {"num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 8, "intermediate_size": 1024},
-        arguments=_FAST | {"learning_rate": 1e-3},
+        arguments=_FAST | {"learning_rate": 1e-3, "optim": "muon"},
     ),
 }

@@ -8,7 +8,7 @@ import torch
 
 from minibert.training.distributed import Processes
 from minibert.training.not_here import takes_what_asks_for_nothing
-from minibert.training.optimization import SCHEDULES
+from minibert.training.optimization import OPTIMIZERS, SCHEDULES
 
 STRATEGIES = ("no", "steps", "epoch")
 LOG_LEVELS = ("passive", "debug", "info", "warning", "error", "critical")
@@ -42,7 +42,8 @@ class TrainingArguments:
     label_names: list[str] | None = None  # of a batch; default: what is called "...label..." or "...positions"
     prediction_loss_only: bool = False  # evaluate the loss alone
 
-    # AdamW (Loshchilov & Hutter 2019): decoupled weight decay, on matrices only.
+    # AdamW (Loshchilov & Hutter 2019): decoupled weight decay, on matrices only. Or "muon", see muon.py.
+    optim: str = "adamw_torch"
     learning_rate: float = 5e-5
     weight_decay: float = 0.0
     adam_beta1: float = 0.9
@@ -146,7 +147,7 @@ class TrainingArguments:
         choices: dict[str, tuple[str, ...]] = dict.fromkeys(
             ("logging_strategy", "eval_strategy", "save_strategy"), STRATEGIES
         )
-        choices |= {"lr_scheduler_type": tuple(SCHEDULES), "log_level": LOG_LEVELS}
+        choices |= {"lr_scheduler_type": tuple(SCHEDULES), "log_level": LOG_LEVELS, "optim": OPTIMIZERS}
         choices |= {"train_sampling_strategy": ("random", "group_by_length")}
         for name, values in choices.items():
             setattr(self, name, getattr(getattr(self, name), "value", getattr(self, name)))  # of an Enum

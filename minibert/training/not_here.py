@@ -43,8 +43,7 @@ REFUSED_ARGUMENTS: dict[str, list[tuple[list, str]]] = {
         (["auto"], "half_precision_backend fp16_backend"),
         (["O1"], "fp16_opt_level"),
     ],
-    "AdamW is what there is; pass optimizers=(optimizer, scheduler) to the Trainer, or override create_optimizer": [
-        (["adamw_torch_fused", "adamw_torch"], "optim"),
+    "pass optimizers=(optimizer, scheduler) to the Trainer, or override create_optimizer": [
         ([None], "optim_args optim_target_modules"),
         ([None, {}], "lr_scheduler_kwargs"),
         ([False], "adafactor"),

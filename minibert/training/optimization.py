@@ -1,4 +1,4 @@
-"""What changes the weights: AdamW, and the schedule of its learning rate."""
+"""What changes the weights: AdamW or Muon, and the schedule of its learning rate."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -7,6 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
+
+from minibert.training.muon import Muon
+
+OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "muon")  # the first two are the same one here
 
 # The share of the peak learning rate after a share `progress` (0 to 1) of the run that follows the warm-up.
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -48,23 +52,36 @@ def build_optimizer(
     betas: tuple[float, float],
     epsilon: float,
     lr_scale: Callable[[str], float] = lambda name: 1.0,
+    optim: str = "adamw_torch",
 ) -> torch.optim.AdamW:
-    """AdamW over the parameters that are trained; weight decay on matrices, none on biases and LayerNorm.
+    """The optimizer of the parameters that are trained; weight decay on matrices, none on biases and LayerNorm.
 
     Args:
         lr_scale: from a parameter's name to its share of the learning rate; the groups with the largest come first.
+        optim: one of `OPTIMIZERS`. "muon" is for the matrices of the encoder's layers, AdamW for all else.
+
+    Raises: `ValueError` for "muon" and a model without encoder layers.
     """
-    by_scale: dict[float, list[nn.Parameter]] = {}
+    by_scale: dict[float, list[tuple[str, nn.Parameter]]] = {}
     for name, parameter in named_parameters:
         if parameter.requires_grad:
-            by_scale.setdefault(lr_scale(name), []).append(parameter)
-    groups = []
+            by_scale.setdefault(lr_scale(name), []).append((name, parameter))
+    groups: list[dict[str, Any]] = []
     for scale, trained in sorted(by_scale.items(), reverse=True):
         lr = learning_rate * scale
-        groups.append({"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay, "lr": lr})
-        groups.append({"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "lr": lr})
+        hidden = [p for name, p in trained if optim == "muon" and ".layer." in name and p.ndim == 2]
+        others = [p for _, p in trained if not any(p is h for h in hidden)]
+        groups.append({"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay, "lr": lr})
+        groups.append({"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0, "lr": lr})
+        if hidden:
+            groups.append({"params": hidden, "weight_decay": weight_decay, "lr": lr, "hidden_matrices": True})
     # fused: one pass over memory for the whole update, the same formula.
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=epsilon, fused=True)
+    options: dict[str, Any] = {"lr": learning_rate, "betas": betas, "eps": epsilon, "fused": True}
+    if optim != "muon":
+        return torch.optim.AdamW(groups, **options)
+    if not any("hidden_matrices" in group for group in groups):
+        raise ValueError("optim='muon' is for matrices of encoder layers, and of those none is trained; use 'adamw_torch'")
+    return Muon(groups, **options)
 
 
 class RunSchedule:

@@ -64,6 +64,7 @@ class Resumable(Evaluator):
                 (args.adam_beta1, args.adam_beta2),
                 args.adam_epsilon,
                 layerwise_lr_scale(self.model, args.layerwise_lr_decay),
+                args.optim,
             )
         return self.optimizer
 
