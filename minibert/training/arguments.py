@@ -43,7 +43,7 @@ class TrainingArguments:
     prediction_loss_only: bool = False  # evaluate the loss alone
 
     # AdamW (Loshchilov & Hutter 2019): decoupled weight decay, on matrices only. Or "muon", see muon.py.
-    optim: str = "adamw_torch"
+    optim: str = "adamw_torch_fused"
     learning_rate: float = 5e-5
     weight_decay: float = 0.0
     adam_beta1: float = 0.9

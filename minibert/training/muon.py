@@ -1,8 +1,8 @@
 """Muon (Jordan et al. 2024): every direction of a matrix learns at the same rate.
 
-The gradient of a matrix is nearly always dominated by a few directions, and gradient descent, AdamW included, spends its
-steps on those. Muon takes the momentum U S Vᵀ of a matrix and steps along U Vᵀ, in which all singular values are 1. A
-small BERT learns from that several times as much a step (docs/recipe.md). It is made for matrices that multiply hidden
+The gradient of a matrix is nearly always dominated by a few directions, and gradient descent, AdamW included, spends
+its steps on those. Muon takes the momentum U S Vᵀ of a matrix and steps along U Vᵀ, in which all singular values are 1.
+A small BERT learns much more from a step like that (docs/recipe.md). It is made for matrices that multiply hidden
 states; embeddings, biases and heads stay with AdamW.
 """
 
@@ -29,11 +29,9 @@ UPDATE_SIZE = 0.4
 class Muon(torch.optim.AdamW):
     """AdamW, but for the groups that have `hidden_matrices=True`, whose matrices are updated by Muon."""
 
-    # PyTorch's gradient scaler would leave it to the optimizer to skip a step with infinite gradients.
-    _step_supports_amp_scaling = False
-
     def __init__(self, params: Iterable[dict[str, Any]], **options: Any) -> None:
         super().__init__(params, **options)
+        # A fused AdamW skips a step with infinite gradients by itself. Here PyTorch's gradient scaler has to do it.
         self._step_supports_amp_scaling = False
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -69,6 +67,7 @@ class Muon(torch.optim.AdamW):
         """The gradient, and what it was before: Nesterov's momentum."""
         state = self.state[matrix]
         if not state:
+            state["step"] = torch.zeros(())  # AdamW asks for it when a state is loaded
             state["momentum_buffer"] = torch.zeros_like(matrix)
         gradient = matrix.grad
         assert gradient is not None

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from minibert.training.muon import Muon
 
-OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "muon")  # the first two are the same one here
+OPTIMIZERS = ("adamw_torch_fused", "adamw_torch", "muon")  # the first two are the same one here
 
 # The share of the peak learning rate after a share `progress` (0 to 1) of the run that follows the warm-up.
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -52,7 +52,7 @@ def build_optimizer(
     betas: tuple[float, float],
     epsilon: float,
     lr_scale: Callable[[str], float] = lambda name: 1.0,
-    optim: str = "adamw_torch",
+    optim: str = "adamw_torch_fused",
 ) -> torch.optim.AdamW:
     """The optimizer of the parameters that are trained; weight decay on matrices, none on biases and LayerNorm.
 
@@ -80,7 +80,7 @@ def build_optimizer(
     if optim != "muon":
         return torch.optim.AdamW(groups, **options)
     if not any("hidden_matrices" in group for group in groups):
-        raise ValueError("optim='muon' is for matrices of encoder layers, and of those none is trained; use 'adamw_torch'")
+        raise ValueError("optim='muon' is for matrices of encoder layers, of which none is trained; use 'adamw_torch'")
     return Muon(groups, **options)
 
 
