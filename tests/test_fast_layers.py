@@ -1,4 +1,4 @@
-"""Layers in bf16 inside a pipeline: the model that everybody sees stays an ordinary fp32 model, and is followed."""
+"""Layers in bf16 or int8 inside a pipeline: the model that everybody sees stays ordinary fp32, and is followed."""
 
 import copy
 import pickle
@@ -14,6 +14,7 @@ from minibert.inference.fast_layers import FastLayers
 from minibert.inference.text_classification import TextClassificationPipeline
 
 BF16 = torch.bfloat16
+FAST = [BF16, torch.int8]
 IDS = torch.arange(5, 17)[None]
 
 
@@ -25,8 +26,8 @@ def model():
     return minibert.BertForSequenceClassification.from_pretrained(folder())
 
 
-def classifier(made_of=None):
-    return TextClassificationPipeline(made_of or model(), our_tokenizer(model_max_length=24), layers_dtype=BF16)
+def classifier(made_of=None, dtype=BF16):
+    return TextClassificationPipeline(made_of or model(), our_tokenizer(model_max_length=24), layers_dtype=dtype)
 
 
 def encoder_of(made_of):
@@ -54,14 +55,15 @@ def test_bf16_is_for_the_layers_alone(class_name, options):
     assert 1e-5 < (found[0] - expected[0]).abs().max() < 0.15
 
 
-def test_the_model_stays_as_it_is(tmp_path):
-    classify = classifier()
+@pytest.mark.parametrize("dtype", FAST)
+def test_the_model_stays_as_it_is(tmp_path, dtype):
+    classify = classifier(dtype=dtype)
     before = {name: x.clone() for name, x in classify.model.state_dict().items()}
     places = {name: x.data_ptr() for name, x in classify.model.state_dict().items()}
     with torch.no_grad():
         logits = classify.model(IDS).logits
     found = classify(TEXTS)
-    assert found != TextClassificationPipeline(model(), classify.tokenizer)(TEXTS), "not computed in bf16"
+    assert found != TextClassificationPipeline(model(), classify.tokenizer)(TEXTS), "not computed in another format"
     assert {name: x.data_ptr() for name, x in classify.model.state_dict().items()} == places
     classify.model.save_pretrained(tmp_path)
     saved = minibert.BertForSequenceClassification.from_pretrained(tmp_path)
@@ -108,34 +110,39 @@ def change_config(made_of):
 CHANGES = [shift, replace_data, replace_layer, replace_encoder, replace_head, load_other, change_config]
 
 
+@pytest.mark.parametrize("dtype", FAST)
 @pytest.mark.parametrize("change", CHANGES, ids=[change.__name__ for change in CHANGES])
-def test_whatever_is_done_to_the_model_is_followed(change):
-    classify = classifier()
+def test_whatever_is_done_to_the_model_is_followed(change, dtype):
+    classify = classifier(dtype=dtype)
     for again in (False, True):  # the second time, memory that the first one has freed may be used again
         before = classify(TEXTS, function_to_apply="none")
         change(classify.model)
         found = classify(TEXTS, function_to_apply="none")
-        assert found == classifier(classify.model)(TEXTS, function_to_apply="none")
+        assert found == classifier(classify.model, dtype)(TEXTS, function_to_apply="none")
         assert found != before or again or change is change_config
 
 
-def test_hooks_are_called_while_they_are_there():
-    classify = classifier()
+@pytest.mark.parametrize("dtype", FAST)
+def test_hooks_are_called_while_they_are_there(dtype):
+    classify = classifier(dtype=dtype)
     classify("a")
     calls = []
     handles = [
         module.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
         for module in (classify.model, classify.model.bert, classify.model.bert.encoder.layer[0])
     ]
+    handles.append(
+        classify.model.bert.encoder.layer[1].feed_forward.up.register_forward_hook(lambda *_: calls.append(""))
+    )
     classify("a")
-    assert calls == ["EncoderLayer", "BertModel", "BertForSequenceClassification"]
+    assert calls == ["EncoderLayer", "", "BertModel", "BertForSequenceClassification"]
     for handle in handles:
         handle.remove()
     classify("a")
-    assert len(calls) == 3
+    assert len(calls) == 4
 
 
-@pytest.mark.parametrize("layers_dtype", [None, BF16])
+@pytest.mark.parametrize("layers_dtype", [None, *FAST])
 def test_a_model_that_is_being_trained(layers_dtype):
     trained = model().train()
     trained.bert.embeddings.eval()  # frozen, perhaps
@@ -148,8 +155,24 @@ def test_a_model_that_is_being_trained(layers_dtype):
     trained(IDS, labels=torch.tensor([1])).loss.backward()
 
 
-def test_a_pipeline_by_name_shows_an_fp32_model():
-    found = pipeline("text-classification", folder(), precision="bf16", device="cpu")
-    assert found.model.dtype == torch.float32 and found.layers_dtype == BF16
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", BF16), ("int8", torch.int8)])
+def test_a_pipeline_by_name_shows_an_fp32_model(precision, dtype):
+    found = pipeline("text-classification", folder(), precision=precision, device="cpu")
+    assert found.model.dtype == torch.float32 and found.layers_dtype == dtype
     assert {x.dtype for x in found.model.parameters()} == {torch.float32}
-    assert found(TEXTS) == classifier()(TEXTS)
+    assert found(TEXTS) == classifier(dtype=dtype)(TEXTS)
+
+
+@torch.no_grad()
+def test_int8_is_for_the_layers_products_alone():
+    exact = minibert.BertModel.from_pretrained(checkpoint("BertModel"))
+    seen = {}
+    for name, module in exact.named_modules():
+        module.register_forward_hook(lambda module, _args, _out, name=name: seen.update({name: type(module).__name__}))
+    expected = exact(IDS).last_hidden_state
+    before = dict(seen)
+    found = FastLayers(torch.int8)(exact, input_ids=IDS).last_hidden_state
+    in_int8 = {name for name, kind in seen.items() if kind == "Int8Linear"}
+    assert in_int8 == {name for name, kind in before.items() if kind == "Linear" and "encoder.layer." in name}
+    assert found.dtype == torch.float32
+    assert 1e-4 < (found - expected).abs().max() < 0.15

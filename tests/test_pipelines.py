@@ -183,8 +183,8 @@ def test_arguments_of_the_reference():
 def test_what_is_not_there():
     with pytest.raises(ValueError, match="task must be one of fill-mask, .*, got 'translation'"):
         minibert.pipeline("translation", "minibert-tiny")
-    with pytest.raises(ValueError, match="precision must be one of auto, fp32, bf16, got 'int8'"):
-        minibert.pipeline("fill-mask", "minibert-tiny", "int8")
+    with pytest.raises(ValueError, match="precision must be one of auto, fp32, bf16, int8, got 'int4'"):
+        minibert.pipeline("fill-mask", "minibert-tiny", "int4")
     with pytest.raises(CheckpointError, match="no/such/folder"):
         minibert.pipeline("fill-mask", "no/such/folder")
 

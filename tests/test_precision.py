@@ -1,9 +1,12 @@
 """Precision: bf16 where the machine has it in hardware, or where it is asked for."""
 
+import re
+import warnings
+
 import pytest
 import torch
 
-from minibert.model.precision import dtype_of, has_fast_bf16
+from minibert.model.precision import dtype_of, has_fast_bf16, warn_where_bf16_is_emulated
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor only where there is no GPU")
@@ -25,10 +28,34 @@ def test_no_bf16_where_nobody_can_say(monkeypatch):
 def test_names(monkeypatch, fast):
     monkeypatch.setattr("minibert.model.precision.has_fast_bf16", lambda: fast)
     assert dtype_of("auto") == (torch.bfloat16 if fast else torch.float32)
-    assert (dtype_of("fp32"), dtype_of("bf16")) == (torch.float32, torch.bfloat16)
+    named = [dtype_of(name) for name in ("fp32", "bf16", "int8")]
+    assert named == [torch.float32, torch.bfloat16, torch.int8]
+
+
+def test_bf16_that_is_emulated_is_said_once_with_what_it_costs(monkeypatch):
+    monkeypatch.setattr("minibert.model.precision.has_fast_bf16", lambda: False)
+    warn_where_bf16_is_emulated.cache_clear()
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        assert [dtype_of(name) for name in ("auto", "fp32", "int8")] == [torch.float32, torch.float32, torch.int8]
+        assert not heard
+        assert dtype_of("bf16") == dtype_of("bf16") == torch.bfloat16
+    warn_where_bf16_is_emulated.cache_clear()
+    (warning,) = heard
+    (factor,) = re.findall(r"no instructions for it; it takes (\S+) times as long as fp32", str(warning.message))
+    assert float(factor) > 0
+
+
+def test_bf16_in_hardware_is_not_talked_about(monkeypatch):
+    monkeypatch.setattr("minibert.model.precision.has_fast_bf16", lambda: True)
+    warn_where_bf16_is_emulated.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dtype_of("bf16")
+    warn_where_bf16_is_emulated.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["fp16", "", None])
 def test_other_names_are_refused(name):
-    with pytest.raises(ValueError, match="precision must be one of auto, fp32, bf16, got"):
+    with pytest.raises(ValueError, match="precision must be one of auto, fp32, bf16, int8, got"):
         dtype_of(name)

@@ -53,7 +53,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--aggregation-strategy", choices=STRATEGIES, help="of tags: none (tokens), simple, or by word (first, ...)"
     )
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="(auto: bf16 where it is fast)")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="(auto: bf16 where it is fast; int8: CPUs without it)"
+    )
 
 
 def chosen_options(args: argparse.Namespace) -> dict[str, Any]:

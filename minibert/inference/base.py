@@ -48,7 +48,8 @@ class Pipeline:
 
     Args:
         model: any that has the task's head; it is computed in eval mode, and stays as it is.
-        layers_dtype: what the encoder's layers are computed in (`FastLayers`); None: what the model is in.
+        layers_dtype: what the encoder's layers are computed in (`FastLayers`), perhaps `torch.int8`; None: what the
+            model is in.
         batch_size: how many texts are computed at once, at most. (How many it is depends on how long they are.)
         options: of `run`, for all calls that do not say otherwise.
 

@@ -1,7 +1,8 @@
 """The encoder's layers in another number format, while the model that everybody sees stays as it is.
 
 Nearly all the work is in the layers, and bfloat16 halves it. What is around them stays fp32: logits in bfloat16 would
-have two digits, a probability could be wrong by some percent, and neighbours be equal.
+have two digits, a probability could be wrong by some percent, and neighbours be equal. With int8, only the layers'
+products with weights are computed in integers, and all else in fp32.
 """
 
 import copy
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from minibert.inference.int8 import Int8Linear
 from minibert.model.encoder import Encoder
 from minibert.model.pretrained import BertPreTrainedModel
 
@@ -37,11 +39,11 @@ class FastLayers:
 
 
 class _ConvertedEncoder(nn.Module):
-    """`encoder` with its parameters in `dtype`; gives what it takes."""
+    """`encoder` with its parameters in `dtype`, or fp32 and its products in int8; gives what it takes."""
 
     def __init__(self, encoder: Encoder, dtype: torch.dtype) -> None:
         super().__init__()
-        self.dtype = dtype
+        self.dtype = torch.float32 if dtype == torch.int8 else dtype
         self.encoder = _converted(encoder, dtype)
         self.made_of = _state(encoder)
         self._kept = [x.detach() for x in encoder.parameters()]  # so that nothing else can come to their addresses
@@ -70,13 +72,16 @@ def _view(module: nn.Module) -> nn.Module:
 
 
 def _converted(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    view = _view(module)
+    view, in_int8 = _view(module), dtype == torch.int8
     view.training = False
     for name, parameter in module._parameters.items():
-        converted = None if parameter is None else parameter.detach().to(dtype)
+        converted = None if parameter is None else parameter.detach().to(torch.float32 if in_int8 else dtype)
         view._parameters[name] = converted  # type: ignore[assignment] # a plain tensor, which nobody can train
     for name, part in module._modules.items():
         view._modules[name] = None if part is None else _converted(part, dtype)
+    if in_int8 and type(module) is nn.Linear:
+        view.__class__ = Int8Linear  # its hooks stay
+        view.pack()
     return view
 
 

@@ -9,6 +9,7 @@ from minibert.checkpoint.opened import Checkpoint, open_from
 from minibert.inference.base import Pipeline
 from minibert.inference.embedding import FeatureExtractionPipeline, SentenceSimilarityPipeline
 from minibert.inference.fill_mask import FillMaskPipeline
+from minibert.inference.int8 import check_device
 from minibert.inference.loading import check_tokenizer, load_for, load_tokenizer_for, saved_as
 from minibert.inference.question_answering import QuestionAnsweringPipeline
 from minibert.inference.sentence_folder import read_sentence_modules
@@ -71,8 +72,9 @@ def pipeline(
     Args:
         task: one of `TASKS`, or of their `ALIASES`; None: the one that the model has the head of.
         model: a folder, a checkpoint that ships with minibert, a name on the hub, or a model.
-        precision: "fp32"; "bf16", faster on hardware that has it, the third digit of a score may differ; "auto": bf16
-            where the hardware has it. It is the encoder's layers that are computed so; `model` stays fp32.
+        precision: "fp32"; "bf16", faster on hardware that has it, the third digit of a score may differ; "int8", for
+            CPUs that have no bf16, where the second digit may differ; "auto": bf16 where the hardware has it, else
+            fp32. It is the encoder's layers that are computed so; `model` stays fp32.
         device: None: a CUDA GPU if there is one; -1: the CPU, as in the reference. The model is moved there.
         tokenizer: a tokenizer, a folder or a name; None: that of the checkpoint.
         dtype, torch_dtype: load and compute all of the model in it, as in the reference, instead of `precision`.
@@ -87,6 +89,8 @@ def pipeline(
     """
     _check_fixed(options)
     place, fast = _device(device, device_map), dtype_of(precision)  # what is wrong is told before anything is loaded
+    if fast == torch.int8:
+        check_device(torch.device(place))
     loading = dict(model_kwargs or {}) | ({"dtype": dtype or torch_dtype} if dtype or torch_dtype else {})
     checkpoint = _opened(model, options, loading)
     task = _task_of(model, checkpoint) if task is None else ALIASES.get(task, task)

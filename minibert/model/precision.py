@@ -1,8 +1,12 @@
-"""The number format that a model computes in: fp32, or bfloat16 where the machine multiplies it in hardware."""
+"""The number format that a model computes in: fp32; bfloat16 where the machine multiplies it in hardware; or int8."""
+
+import functools
+import time
+import warnings
 
 import torch
 
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
 
 def has_fast_bf16() -> bool:
@@ -14,12 +18,39 @@ def has_fast_bf16() -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
-def dtype_of(precision: str) -> torch.dtype:
-    """The type for one of `PRECISIONS`; "auto" is bf16 where that is fast, else fp32.
+@functools.cache  # to be said once
+def warn_where_bf16_is_emulated() -> None:
+    """Tell whoever asks for bf16 on a machine without it what that costs there, measured."""
+    if has_fast_bf16():
+        return
+    seconds = [_seconds_of_products(dtype) for dtype in (torch.bfloat16, torch.float32)]
+    warnings.warn(
+        "bf16: this machine has no instructions for it; it takes"
+        f" {seconds[0] / seconds[1]:.1f} times as long as fp32 for a product of matrices. Ask for fp32, or int8",
+        stacklevel=3,
+    )
 
-    Raises `ValueError` for any other name.
+
+def _seconds_of_products(dtype: torch.dtype) -> float:
+    matrix = torch.ones(512, 512, dtype=dtype, device="cuda" if torch.cuda.is_available() else "cpu")
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        (matrix @ matrix)[0, 0].item()  # which waits for a GPU
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The type for one of `PRECISIONS`; "auto" is bf16 where that is fast, else fp32, and never int8.
+
+    Raises `ValueError` for any other name. Warns once where "bf16" is emulated.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if precision == "int8":
+        return torch.int8
+    if precision == "bf16":
+        warn_where_bf16_is_emulated()
     fast = has_fast_bf16() if precision == "auto" else precision == "bf16"
     return torch.bfloat16 if fast else torch.float32

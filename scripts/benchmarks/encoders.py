@@ -22,7 +22,7 @@ REFERENCE = "transformers, sorted"
 def encoders(model: Path, device: str) -> dict[str, Encoder]:
     """Every contestant by its name, ready to run; on a GPU those who can use it."""
     found: dict[str, Encoder] = {}
-    for precision in ("fp32", "auto"):
+    for precision in ("fp32", "auto") if device == "cuda" else ("fp32", "auto", "int8"):
         embedder = minibert.pipeline("sentence-similarity", model, precision=precision, device=device)
         dtype = embedder.layers_dtype or embedder.model.dtype
         found[f"minibert {precision}" + (f" ({_short(dtype)})" if precision == "auto" else "")] = embedder.embed
