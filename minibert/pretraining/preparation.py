@@ -1,7 +1,9 @@
 """From text to a packed corpus: what `minibert prepare` does once, and the other commands on the fly."""
 
+import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
 from minibert.text.vocabulary import MAX_ALPHABET
 from minibert.text.wordpiece import MAX_WORD_LENGTH
+from minibert.training.distributed import Processes
 
 MANY_EPOCHS = 20  # what is not seen in so many will hardly ever be
 
@@ -52,6 +55,25 @@ def prepare(
         cut = f"cut after {PSEUDO_DOCUMENT_SENTENCES} sentences, {counted(source.n_cuts, 'time')}"
         say("documents", f"{cut}, in files without blank lines; put one between documents")
     return corpus, tokenizer
+
+
+@contextmanager
+def prepared_once(
+    paths: Sequence[str | Path] | None, tokenizer: BertTokenizer | None, vocab_size: int
+) -> Iterator[tuple[PackedCorpus, BertTokenizer]]:
+    """As `prepare`, into a folder that is there as long as this context is open, and for all processes of `torchrun`.
+
+    The first process alone reads the text, so it alone needs it. Those on its machine open the same folder; other
+    machines are sent a copy of it.
+    """
+    processes = Processes.join()
+    # Windows cannot delete the arrays as long as they are mapped.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as parent:
+        folder = Path(parent) / "corpus"
+        tokenizer = processes.by_first(lambda: prepare(paths, tokenizer, vocab_size, folder)[1])
+        corpus = PackedCorpus.open(processes.folder_of_first(folder), tokenizer)
+        processes.wait()  # until all have it open: then nobody needs its name
+        yield corpus, tokenizer
 
 
 def load_tokenizer(source: str | Path) -> BertTokenizer:
