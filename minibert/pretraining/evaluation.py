@@ -1,5 +1,7 @@
 """How well a model fills masks and tells consecutive sentences, on text that it was not trained on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
@@ -8,9 +10,9 @@ from tqdm import tqdm
 from minibert.checkpoint.files import CheckpointError
 from minibert.checkpoint.opened import Checkpoint
 from minibert.inference.loading import load_tokenizer_for
-from minibert.inference.pseudo_likelihood import pseudo_perplexity
+from minibert.inference.pseudo_likelihood import pseudo_log_likelihoods, pseudo_perplexity
 from minibert.labels import IGNORE_INDEX
-from minibert.model.tasks import BertForPreTraining
+from minibert.model.tasks import BertForMaskedLM, BertForPreTraining
 from minibert.model.weights import quiet_loading
 from minibert.pretraining.preparation import say_pairs
 from minibert.pretraining.presets import Preset
@@ -58,6 +60,18 @@ def _count_right(model: BertForPreTraining, batch: Batch) -> tuple[int, int, flo
     return len(labels), len(outputs.seq_relationship_logits), loss, mlm_right, nsp_right
 
 
+def shared_log_likelihoods(
+    model: BertForMaskedLM | BertForPreTraining, tokenizer: BertTokenizer, sentences: Sequence[Sequence[int]]
+) -> list[float]:
+    """As `pseudo_log_likelihoods`, but each process works on its share of the different sentences."""
+    processes = Processes.join()
+    distinct = sorted(set(map(tuple, sentences)))
+    own = dict(processes.numbered_share(distinct))
+    scores = pseudo_log_likelihoods(model, tokenizer, list(own.values()))
+    score_of = dict(zip(distinct, processes.in_order(list(zip(own, scores, strict=True))), strict=True))
+    return [score_of[tuple(sentence)] for sentence in sentences]
+
+
 def spread_sentences(corpus: PackedCorpus, tokenizer: BertTokenizer, count: int, max_length: int) -> list[list[int]]:
     """`count` sentences (or all there are) from all over the corpus, for `pseudo_perplexity`.
 
@@ -99,5 +113,5 @@ def score_text(
     say("NSP", nsp)
     sentences = spread_sentences(corpus, tokenizer, SCORED_SENTENCES, max_length)
     tokens = sum(len(sentence) - 2 for sentence in sentences)
-    perplexity = pseudo_perplexity(model, tokenizer, sentences)
+    perplexity = pseudo_perplexity(model, tokenizer, sentences, shared_log_likelihoods)
     say("perplexity", f"{perplexity:,.1f}: {tokens:,} tokens of {len(sentences):,} sentences, each hidden alone")
