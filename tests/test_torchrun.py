@@ -118,7 +118,7 @@ def test_two_hosts_share_a_run_and_the_first_alone_has_the_text(tmp_path):
             (tmp_path / f"temporary-{number}").mkdir()
             torchrun = ("--nnodes", 2, "--node-rank", number, "--nproc-per-node", 2)
             torchrun += ("--master-addr", master, "--master-port", port)
-            arguments = ("--corpus", corpus, "--output-dir", folder, "--minutes", 0.03, *SIZES)
+            arguments = ("--corpus", corpus, "--output-dir", folder, "--minutes", 0.01, *SIZES)
             typed = command(*torchrun, program=script_runs.ROOT / "scripts" / "pretrain.py", arguments=arguments)
             own = environment(GLOO_SOCKET_IFNAME=cable, TMPDIR=str(tmp_path / f"temporary-{number}"))
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -162,6 +162,7 @@ class Processes:
             sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
             for name, size in self.scatter([sizes] * self.count if self.is_first else None).items():
                 self._send(root and root / name, size)
+            self.wait()  # a file is whole when it is closed
         return Path(places[receiver][1])
 
     def _send(self, path: Path | None, size: int) -> None:
