@@ -186,6 +186,7 @@ def run_divided(folder, per_device, accumulation=1, count=1, **arguments):
     arguments = {
         "dropout": 0.0,
         "max_steps": 34,
+        "learning_rate": 2e-3,
         "per_device_train_batch_size": per_device,
         "gradient_accumulation_steps": accumulation,
     } | arguments

@@ -47,10 +47,11 @@ def numbered_lines(file: Path, longest: int = -1, section: Section = WHOLE) -> I
     opener = gzip.open if file.name.lower().endswith(".gz") else open
     place = f"{file}"
     try:
-        with opener(file, "rb") as stream:
+        with opener(file, "rb") as whole:
+            stream: Any = whole
             if section.size >= 0:
-                stream.seek(section.start)
-                stream = BytesIO(stream.read(section.size))
+                whole.seek(section.start)
+                stream = BytesIO(whole.read(section.size))
             for number, line in decoded_lines(file, _parts(stream, longest, section.first_line)):
                 place = f"{file}, after line {number}"
                 yield number, line
