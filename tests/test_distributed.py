@@ -5,17 +5,21 @@ import json
 import os
 import signal
 import socket
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_runs import build_trainer, in_children, last_state, same
+from training_runs import RecordingCollator, build_trainer, in_children, last_state, same
 
 from minibert import Trainer, TrainerCallback, TrainingArguments
+from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.training.batch import label_count
 from minibert.training.checkpointing import checkpoints
 from minibert.training.distributed import Processes
+from minibert.training.evaluation_loop import evaluate_batches
 from minibert.training.metrics_log import METRICS_FILE, read_metrics
 
 
@@ -64,6 +68,11 @@ def work_together(rank, folder):
     assert processes.gather({"rank": rank}) == [{"rank": 0}, {"rank": 1}]
     model = nn.Linear(1, 1)
     torch.nn.init.constant_(model.weight, float(rank))  # a model of its own ...
+    assert processes.by_first(lambda: f"done by {rank}") == "done by 0"
+    shared = [number for number, _ in processes.numbered_share("abcde")]
+    assert shared == [[0, 2, 4], [1, 3]][rank]
+    assert processes.in_order([(n, "abcde"[n]) for n in shared]) == list("abcde")
+    assert processes.scatter(["x", "y"] if rank == 0 else None) == "xy"[rank]
     wrapped = processes.wrap(model)
     assert model.weight.item() == 0  # ... until it is that of the first
     wrapped(torch.tensor([[1.0 + 2 * rank]])).sum().backward()
@@ -76,6 +85,85 @@ def work_together(rank, folder):
 
 def test_what_two_processes_do_together(tmp_path):
     in_processes(work_together, tmp_path)
+
+
+def fail_in_the_first(rank):
+    def work():
+        raise ValueError("expected text")
+
+    with pytest.raises(ValueError if rank == 0 else SystemExit, match="expected text" if rank == 0 else "2"):
+        Processes.join().by_first(work)
+
+
+def test_what_the_first_cannot_do_ends_all():
+    in_processes(fail_in_the_first)
+
+
+def copy_to_other_machines(rank, folder):
+    os.environ["GROUP_RANK"] = str(rank // 2)  # two machines with two processes each
+    own = folder / str(rank)
+    processes = Processes.join()
+    if rank == 0:
+        (own / "more").mkdir(parents=True)
+        (own / "ids.bin").write_bytes(bytes(range(256)) * 1000)
+        (own / "more" / "empty").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minibert.training.distributed.PIECE", 1000)
+        found = processes.folder_of_first(own)
+    assert found == folder / str(rank // 2 * 2)
+    assert (found / "ids.bin").read_bytes() == bytes(range(256)) * 1000 and (found / "more" / "empty").is_file()
+    processes.leave()
+    assert not torch.distributed.is_initialized()
+
+
+def test_a_folder_is_copied_once_to_every_other_machine(tmp_path):
+    in_processes(copy_to_other_machines, tmp_path, count=4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "2"]
+
+
+# --- evaluation
+
+
+def evaluate_rank(rank, folder):
+    trainer = build_trainer(folder)
+    trainer.args.per_device_eval_batch_size = 7
+    trainer.compute_metrics = lambda p: {"sum": float(np.asarray(p.predictions[1], dtype=np.float64).sum())}
+    trainer.data_collator = WholeLogits(trainer.data_collator)
+    data = trainer.train_dataset
+    output = trainer.predict(data)
+    pretraining = evaluate_pretraining(trainer.model, data, trainer.data_collator.own, 7)
+    one = evaluate_pretraining(trainer.model, data, trainer.data_collator.own, 2 * len(data))
+    torch.save([output.metrics, torch.tensor(output.predictions[1]), pretraining, one], folder / f"{rank}.pt")
+    computed = []
+    evaluate_batches(trainer.model, lambda batch: computed.append(1) or (None, None, None), range_of(10), False)
+    assert len(computed) == len(range(trainer.processes.rank, 10, trainer.processes.count))
+
+
+def range_of(count):
+    return [{"x": torch.ones(2)} for _ in range(count)]
+
+
+class WholeLogits:
+    """Leaves a row of logits for each example."""
+
+    def __init__(self, own):
+        self.own = own
+
+    def __call__(self, examples):
+        batch = self.own(examples)
+        return {name: x for name, x in batch.items() if name not in ("labelled_logits_only", "label_count")}
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_evaluation_is_shared_and_its_numbers_are_those_of_one_process(tmp_path, count):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for folder in (alone, together):
+        folder.mkdir()
+    in_processes(evaluate_rank, alone, count=1)
+    in_processes(evaluate_rank, together, count=count)
+    expected = torch.load(alone / "0.pt", weights_only=True)
+    for rank in range(count):
+        assert same(torch.load(together / f"{rank}.pt", weights_only=True), expected)
 
 
 # --- the same global batch, however it is divided
@@ -98,6 +186,7 @@ def run_divided(folder, per_device, accumulation=1, count=1, **arguments):
     arguments = {
         "dropout": 0.0,
         "max_steps": 34,
+        "learning_rate": 2e-3,
         "per_device_train_batch_size": per_device,
         "gradient_accumulation_steps": accumulation,
     } | arguments
@@ -166,6 +255,50 @@ def test_the_first_process_alone_writes_and_a_resume_is_bit_exact(tmp_path):
     assert same(last_state(tmp_path / "rest"), last_state(tmp_path / "whole"))
     rows = (tmp_path / "rest" / METRICS_FILE).read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows] == list(range(5, 11))
+
+
+def train_on(rank, folder, arguments, checkpoint):
+    """As `build_trainer`, and says which examples it saw after the checkpoint."""
+    collator = RecordingCollator()
+    trainer = build_trainer(folder, collator=collator, **arguments)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.train(resume_from_checkpoint=checkpoint)
+    said = [str(warning.message) for warning in caught if "goes on with" in str(warning.message)]
+    torch.save((collator.seen, said), f"{folder}-seen-by-{rank}.pt")
+
+
+def examples_of(folder, count):
+    """What all saw, as a sorted list of examples, and what they said."""
+    seen, said = [], []
+    for rank in range(count):
+        batches, words = torch.load(f"{folder}-seen-by-{rank}.pt", weights_only=True)
+        seen += [
+            (ids[ids != 0].tolist(), label)
+            for batch, _, label in batches
+            for ids, label in zip(batch, label, strict=True)
+        ]
+        said.append(words)
+    return sorted((ids, int(label)) for ids, label in seen), said
+
+
+@pytest.mark.parametrize("counts", [(2, 1), (1, 2), (2, 4)], ids=str)
+def test_another_number_of_processes_goes_on(tmp_path, counts):
+    """With steps of the same examples, each once; without dropout the losses are those of one that was not stopped."""
+    before, after = counts
+    arguments = {"dropout": 0.0, "max_steps": 9, "save_steps": 3, "logging_steps": 2}
+    arguments["per_device_train_batch_size"] = 8 // before
+    in_processes(train_on, tmp_path / "whole", arguments, None, count=before)
+    checkpoint = tmp_path / "whole" / "checkpoint-3"  # between two logs
+    in_processes(train_on, tmp_path / "rest", arguments, checkpoint, count=after)
+    whole, rest = ({r["step"]: r["loss"] for r in read_metrics(tmp_path / n / METRICS_FILE)} for n in ("whole", "rest"))
+    assert list(rest) == [4, 6, 8, 9]
+    assert rest == pytest.approx({step: whole[step] for step in rest}, abs=1e-5)
+    in_processes(train_on, tmp_path / "same", arguments, checkpoint, count=before)
+    seen, said = examples_of(tmp_path / "rest", after)
+    assert (seen, [[]] * before) == examples_of(tmp_path / "same", before) and len(seen) == 6 * 8
+    assert [len(words) for words in said] == [1] + [0] * (after - 1)
+    assert f"was on {before} processes and goes on with {after}" in said[0][0]
 
 
 class Stop(TrainerCallback):

@@ -179,3 +179,13 @@ def test_sentences_come_from_all_over_the_corpus(folder):
     assert spread_sentences(corpus, tokenizer, 1, 5) == [[*flat[0][:4], tokenizer.sep_token_id]]
     _, held_out = corpus.split(every=5)
     assert spread_sentences(held_out, tokenizer, 3, 64) == [flat[12], flat[28], flat[44]]
+
+
+def test_several_processes_print_what_one_does(folder, corpus, tmp_path):
+    pairs = tmp_path / "pairs.jsonl"
+    goods = [f"the {a} sees the {b} ." for a in WORDS[2:5] for b in WORDS[2:5]]
+    pairs.write_text("".join(json.dumps({"sentence_good": g, "sentence_bad": g[::-1]}) + "\n" for g in goods))
+    arguments = ("--model", folder, "--corpus", corpus, "--minimal-pairs", pairs)
+    alone, together = (script_runs.start("evaluate", *arguments, processes=count) for count in (1, 2))
+    assert together.code == 0, together.err
+    assert together.out == alone.out and "perplexity" in alone.out

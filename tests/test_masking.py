@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minibert.labels import IGNORE_INDEX
-from minibert.text.masking import _mix, example_keys, mask_tokens
+from minibert.text.masking import example_keys, mask_tokens, mix
 
 V, MASK, CLS, SEP = 1000, 4, 2, 3
 
@@ -176,7 +176,7 @@ def test_words_are_chosen_alike():
 def test_the_bits_are_those_of_splitmix64():
     """The first numbers of its published C code (Steele et al. 2014) from the seed 1234567."""
     states = np.uint64(1234567) + np.arange(5, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    assert _mix(states).tolist() == [
+    assert mix(states).tolist() == [
         6457827717110365317,
         3203168211198807973,
         9817491932198370423,

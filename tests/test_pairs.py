@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from minibert.labels import IS_NEXT, IS_RANDOM
+from minibert.text.draws import Draws
+from minibert.text.masking import example_keys
 from minibert.text.packed import PackedCorpus
 from minibert.text.pairs import (
     balance_warning,
@@ -36,29 +38,32 @@ def random_corpus(seed, n_documents=60, longest_document=30, longest_sentence=40
 
 
 class SlowRecipe:
-    """The recipe of the original, in lists of tokens; it makes the random choices in the order that ours does."""
+    """The recipe of the original, in lists of tokens, for one document after the other; it draws what ours does."""
 
     def __init__(self, lengths, max_length, seed, epoch):
         numbers = iter(range(10**9))
         self.documents = [[[next(numbers) for _ in range(n)] for n in document] for document in lengths]
         self.max_tokens = max_length - 3
-        self.rng = random.Random(f"pairs of seed {seed}, epoch {epoch}")
+        self.seed, self.epoch = seed, epoch
 
     def pairs(self):
-        order = list(range(len(self.documents)))
-        self.rng.shuffle(order)
-        return [pair for index in order for pair in self.pairs_of_document(index)]
+        return [pair for index in range(len(self.documents)) for pair in self.pairs_of_document(index)]
+
+    def below(self, limit, purpose):
+        return int(self.draws.below(limit, purpose)[0])
 
     def pairs_of_document(self, index):
         document, pairs, chunk, i = self.documents[index], [], [], 0
-        short = self.rng.random() < 0.1
-        target = self.rng.randint(2, self.max_tokens) if short else self.max_tokens
+        of_document = self.draws = Draws(example_keys(self.seed, self.epoch, np.array([index])))
+        short = self.draws.share(1)[0] < 0.1
+        target = 2 + self.below(self.max_tokens - 1, 2) if short else self.max_tokens
         while i < len(document):
             chunk.append(document[i])
             if i == len(document) - 1 or sum(map(len, chunk)) >= target:
-                size_of_a = 1 if len(chunk) == 1 else self.rng.randint(1, len(chunk) - 1)
+                self.draws = of_document.turn(len(pairs) + 1)
+                size_of_a = 1 if len(chunk) == 1 else 1 + self.below(len(chunk) - 1, 1)
                 a = sum(chunk[:size_of_a], [])
-                if len(chunk) == 1 or self.rng.random() < 0.5:
+                if len(chunk) == 1 or self.draws.share(2)[0] < 0.5:
                     b, label = self.random_tokens(index, target - len(a)), IS_RANDOM
                     i -= len(chunk) - size_of_a
                 else:
@@ -70,12 +75,9 @@ class SlowRecipe:
         return pairs
 
     def random_tokens(self, index, wanted):
-        for _ in range(10):
-            other = self.rng.randint(0, len(self.documents) - 1)
-            if other != index:
-                break
-        document, tokens = self.documents[other], []
-        for sentence in document[self.rng.randint(0, len(document) - 1) :]:
+        others = [number for number in range(len(self.documents)) if number != index] or [index]
+        document, tokens = self.documents[others[self.below(len(others), 3)]], []
+        for sentence in document[self.below(len(document), 4) :]:
             tokens += sentence
             if len(tokens) >= wanted:
                 break
@@ -86,11 +88,11 @@ class SlowRecipe:
         while sum(lengths.values()) > self.max_tokens:
             victims.append("a" if lengths["a"] > lengths["b"] else "b")
             lengths[victims[-1]] -= 1
-        for name, tokens in [("a", a), ("b", b)]:
+        for name, tokens, purpose in [("a", a, 5), ("b", b, 6)]:
             count = victims.count(name)
-            coins = self.rng.getrandbits(count)
+            heads = int(self.draws.heads(np.array([count]), purpose)[0])
             for toss in range(count):
-                tokens.pop(0 if coins >> toss & 1 else -1)
+                tokens.pop(0 if toss < heads else -1)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_equal_to_the_slow_recipe(lengths, max_length):
     for epoch in range(5):
         expected = SlowRecipe(lengths, max_length, seed=3, epoch=epoch).pairs()
         drawn = draw_pairs(corpus, max_length, seed=3, epoch=epoch)
-        assert drawn.shape == (len(expected), 5) and drawn.dtype == np.int64
+        assert drawn.shape == (len(expected), 5) and drawn.dtype == np.int32
         for (a_start, a_end, b_start, b_end, label), (a, b, expected_label) in zip(
             drawn.tolist(), expected, strict=True
         ):
@@ -122,6 +124,21 @@ def test_equal_to_the_slow_recipe(lengths, max_length):
             assert list(range(b_start, b_end)) == b
             assert label == expected_label
             assert a and b and len(a) + len(b) <= max_length - 3
+
+
+def test_many_documents_are_walked_a_part_at_a_time(monkeypatch):
+    corpus = corpus_of(random_corpus(0))
+    expected = draw_pairs(corpus, 64, seed=1, epoch=0)
+    monkeypatch.setattr("minibert.text.pairs.WALKED_TOGETHER", 7)
+    assert np.array_equal(draw_pairs(corpus, 64, seed=1, epoch=0), expected)
+
+
+def test_positions_of_a_large_corpus():
+    """Beyond 2³¹ tokens, which are in no memory here."""
+    starts = np.arange(2**31 - 50, 2**31 + 50)
+    corpus = PackedCorpus(np.empty(0, np.uint16), starts, np.array([[0, 50], [50, 99]]))
+    pairs = draw_pairs(corpus, 16, seed=0, epoch=0)
+    assert pairs.dtype == np.int64 and pairs[:, :4].min() >= 2**31 - 50 and pairs[:, :4].max() == 2**31 + 49
 
 
 def share_is(found, count, expected):

@@ -114,3 +114,28 @@ def test_int8_is_for_who_asks(lines, capsys):
     assert found[0]["prediction"] == pipeline("text-classification", folder, precision="int8")("a [MASK] b")
     scores = [record[0]["prediction"]["score"] for record in (found, exact)]
     assert 0 < abs(scores[0] - scores[1]) < 0.01
+
+
+def test_several_processes_answer_in_order_and_once(tmp_path):
+    lines = [f"{'cd ' * (number % 5)}[MASK] e" if number % 7 else "" for number in range(40)]
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(lines) + "\n")
+    arguments = (path, "--task", "fill-mask", "--model", checkpoint("BertForMaskedLM"), "--precision", "fp32")
+    alone, together = (script_runs.start("predict", *arguments, processes=count) for count in (1, 2))
+    assert together.code == 0, together.err
+    expected, found = ([json.loads(line) for line in ending.out.splitlines()] for ending in (alone, together))
+    assert [record["text"] for record in found] == lines
+    assert [r["prediction"] and [c["token"] for c in r["prediction"]] for r in found] == [
+        r["prediction"] and [c["token"] for c in r["prediction"]] for r in expected
+    ]
+
+
+def test_several_processes_end_where_one_would(tmp_path):
+    """All before the bad line is answered, and one line says what is wrong."""
+    path = tmp_path / "lines.txt"
+    path.write_text("[MASK] a\n" * 5 + "no mask\n" + "[MASK] b\n" * 5)
+    arguments = ("--task", "fill-mask", "--model", checkpoint("BertForMaskedLM"))
+    ending = script_runs.start("predict", path, *arguments, processes=2)
+    assert ending.code and len(ending.out.splitlines()) == 5
+    errors = [line for line in ending.err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and "lines.txt, line 6: " in errors[0]

@@ -1,7 +1,11 @@
 """A corpus is read anew, and counted, as often as it is needed."""
 
+import json
+
 import pytest
 
+from minibert.pretraining.preparation import prepare
+from minibert.text import corpus as corpus_module
 from minibert.text import source
 from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES
 from minibert.text.lines import CorpusError
@@ -18,6 +22,54 @@ def test_every_reading_reads_the_file(tmp_path):
     file.write_text("Five.")
     assert list(corpus) == [["Five."]]
     assert (corpus.n_documents, corpus.n_sentences, corpus.n_words) == (1, 1, 1)
+
+
+def write_large(folder):
+    """Files that are read in parts, and one that cannot be."""
+    paragraph = "It was so. “Was it?” she asked; nobody\tknew. naïve [MASK] words.\n"
+    text = "".join(
+        paragraph * (1 + number % 5) + f"Number {number}.\n" + " \t\n" * (number % 3) for number in range(300)
+    )
+    (folder / "a.txt").write_text(text)
+    (folder / "b.jsonl").write_text(
+        "".join(json.dumps({"text": f"{paragraph} End of {n}."}) + "\n" for n in range(200))
+    )
+    (folder / "c.txt").write_text(paragraph * 500)
+    (folder / "d.txt").write_text("\n\nThe end.")
+
+
+def test_in_parts_the_same_documents(tmp_path, monkeypatch):
+    write_large(tmp_path)
+    whole, parts = CorpusSource([tmp_path]), CorpusSource([tmp_path])
+    expected = list(whole)
+    for size in (1, 100, 3000):
+        monkeypatch.setattr(corpus_module, "PART_BYTES", size)
+        n_parts = [len(list(corpus_module.parts_of(tmp_path / name))) for name in ("a.txt", "b.jsonl", "c.txt")]
+        assert n_parts[0] > 5 and n_parts[1] > 5 and n_parts[2] == 1
+        assert list(parts) == expected
+        assert parts._counted.counts == whole._counted.counts and whole.n_cuts
+
+
+def test_an_error_in_a_later_part_names_the_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_module, "PART_BYTES", 50)
+    (tmp_path / "a.txt").write_bytes(b"One two three.\n\n" * 100 + b"bro\xffken\n")
+    with pytest.raises(CorpusError, match=r"a\.txt, line 201: not UTF-8"):
+        list(CorpusSource([tmp_path]))
+    (tmp_path / "a.txt").write_text(" \n\n" * 100)
+    with pytest.raises(CorpusError, match=r"a\.txt: no sentence in this file"):
+        list(CorpusSource([tmp_path]))
+
+
+def test_any_number_of_processes_makes_the_same_bytes(tmp_path):
+    text = tmp_path / "texts"
+    text.mkdir()
+    write_large(text)
+    (text / "a.txt").write_text((text / "a.txt").read_text() * 60)
+    assert len(list(corpus_module.parts_of(text / "a.txt"))) > 1
+    for processes in (1, 3):
+        prepare([text], None, 200, tmp_path / str(processes), processes)
+    alone, together = ({f.name: f.read_bytes() for f in (tmp_path / n).iterdir()} for n in ("1", "3"))
+    assert alone == together and "ids.bin" in alone
 
 
 def test_what_is_cut_without_blank_lines_is_counted(tmp_path):

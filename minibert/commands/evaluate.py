@@ -3,26 +3,26 @@
 Text: the loss and the accuracy of masked language modelling and the accuracy of next sentence prediction, on the same
 pairs and masks at every run; and the pseudo-perplexity of some sentences, every token of which is hidden alone.
 Minimal pairs: how often the right one of two sentences is the likelier one (chance: 50%).
+Several processes of `torchrun` share the work, and print once what one would.
 """
 
 import argparse
-import tempfile
-from pathlib import Path
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.inference.minimal_pairs import MinimalPair, minimal_pair_accuracy, read_minimal_pairs
-from minibert.pretraining.evaluation import load_with_mlm_head, score_text
+from minibert.pretraining.evaluation import load_with_mlm_head, score_text, shared_log_likelihoods
 from minibert.pretraining.job import PretrainingOptions
-from minibert.pretraining.preparation import prepare, say_held_out, say_tokens
+from minibert.pretraining.preparation import prepared_once, say_held_out, say_tokens
 from minibert.report import counted
+from minibert.training.distributed import Processes
 
 
 def main(options: argparse.Namespace) -> None:
     model, tokenizer, has_nsp_head = load_with_mlm_head(options.model)
     paradigms = read_minimal_pairs(options.minimal_pairs or [], options.limit)
+    model.to(Processes.join().device)
     if options.corpus or not paradigms:
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            corpus, _ = prepare(options.corpus, tokenizer, len(tokenizer), Path(folder) / "corpus")
+        with prepared_once(options.corpus, tokenizer, len(tokenizer)) as (corpus, _):
             if options.corpus is None:
                 whole = corpus
                 _, corpus = whole.split()  # what `minibert pretrain` holds out
@@ -50,7 +50,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def score_pairs(model: BertForPreTraining, tokenizer: BertTokenizer, paradigms: dict[str, list[MinimalPair]]) -> None:
     """Print the accuracy on each paradigm, and the mean of them."""
-    accuracy = minimal_pair_accuracy(model, tokenizer, paradigms)
+    accuracy = minimal_pair_accuracy(model, tokenizer, paradigms, shared_log_likelihoods)
+    if not Processes.join().is_first:
+        return
     mean = f"mean of {counted(len(paradigms), 'paradigm')}"
     width = max(map(len, [*paradigms, mean]))
     print(f"{'paradigm':{width}}   pairs  accuracy")

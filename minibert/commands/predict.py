@@ -4,23 +4,34 @@ A line is a text. With --jsonl, or in a file called .jsonl, it is a JSON object 
 for a pair to classify); for question-answering with `question` and `context`; for sentence-similarity with
 `source_sentence` and `sentences`. All its fields are printed again, so that results find their way back, with a
 `prediction` beside them, which is null for a blank line. Lines of standard input are answered as they come. Memory does
-not grow with the file.
+not grow with the file. Several processes of `torchrun` share the work; the first one reads and prints.
 """
 
 import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from tqdm import tqdm
 
 from minibert import pipeline
+from minibert.inference.base import Pipeline
 from minibert.inference.pipelines import TASKS
-from minibert.inference.records import FIELDS, STANDARD_INPUT, predict, read_records
+from minibert.inference.records import (
+    CHUNK,
+    FIELDS,
+    STANDARD_INPUT,
+    predict_chunk,
+    read_records,
+    with_first,
+)
 from minibert.inference.token_classification import STRATEGIES
 from minibert.model.precision import PRECISIONS
 from minibert.text.lines import is_jsonl
+from minibert.training.distributed import Processes
 
 # Which tasks take which option, and what the pipeline calls it.
 OPTIONS = {
@@ -32,14 +43,57 @@ OPTIONS = {
 def main(args: argparse.Namespace) -> None:
     options = chosen_options(args)
     is_json = args.jsonl or is_jsonl(args.input) or "text" not in FIELDS[args.task]
+    processes = Processes.join()
     model = pipeline(args.task, args.model, args.precision)
-    results = predict(model, args.task, read_records(args.input, is_json), **options)
+    if not processes.is_first:
+        help_predict(model, args.task, options, processes)
+        return
+    with closing(predict_together(model, args.task, args.input, is_json, options, processes)) as results:
+        try:
+            # A bar for a person who waits; not where the results themselves run over the screen.
+            hidden = None if not sys.stdout.isatty() else True
+            for result in tqdm(results, desc=args.task, unit=" lines", disable=hidden):
+                print(json.dumps(result, ensure_ascii=False), flush=True)  # somebody may wait for just this one
+        except BrokenPipeError:  # the reader, `head` for example, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def predict_together(
+    model: Pipeline, task: str, path: str, is_json: bool, options: dict[str, Any], processes: Processes
+) -> Iterator[dict[str, Any]]:
+    """In the first process: as `records.predict`, but every process works on its share of each chunk."""
+    count, failed = processes.count, True
     try:
-        # A bar for a person who waits; not where the results themselves run over the screen.
-        for result in tqdm(results, desc=args.task, unit=" lines", disable=None if not sys.stdout.isatty() else True):
-            print(json.dumps(result, ensure_ascii=False), flush=True)  # somebody may wait for just this one
-    except BrokenPipeError:  # the reader, `head` for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for chunk, first in with_first(read_records(path, is_json, CHUNK * count)):
+            # Every n-th record: their lengths, and so the work, are about the same for all.
+            own, _ = processes.scatter([(chunk[rank::count], first) for rank in range(count)])
+            shares = processes.gather(predict_chunk(model, task, own, first, **options))
+            yield from _in_order([results for results, _ in shares], len(chunk))
+            if errors := [(len(results), rank, error) for rank, (results, error) in enumerate(shares) if error]:
+                raise min(errors, key=lambda found: found[:2])[2]
+        failed = False
+    except GeneratorExit:  # nobody wants more
+        failed = False
+        raise
+    finally:
+        processes.scatter([2 if failed else 0] * count)
+
+
+def help_predict(model: Pipeline, task: str, options: dict[str, Any], processes: Processes) -> None:
+    """In the other processes: work on what the first one sends, until it sends how it has ended."""
+    while not isinstance(sent := processes.scatter(None), int):
+        processes.gather(predict_chunk(model, task, *sent, **options))
+    if sent:
+        sys.exit(sent)  # without a word: the first one says why
+
+
+def _in_order(shares: list[list], length: int) -> Iterator[Any]:
+    """What was dealt out one by one, up to the first that is missing."""
+    for number in range(length):
+        share, place = shares[number % len(shares)], number // len(shares)
+        if place == len(share):
+            return
+        yield share[place]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,9 @@ from minibert.text.dataset import PretrainingDataset
 
 def main(options: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(options.tokenizer) if options.tokenizer else None
-    corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, options.output)
+    if options.processes < 1:
+        raise ValueError(f"--processes must be at least 1, got {options.processes}")
+    corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, options.output, options.processes)
     say_vocabulary(tokenizer, options.tokenizer)
     corpus.split()  # pretraining will do that: rather refused now than then
     say_tokens(corpus, tokenizer, options.tokenizer)
@@ -37,5 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     vocabulary.add_argument("--tokenizer", metavar="PATH", help="use this vocabulary: a folder or a vocab.txt")
     vocabulary.add_argument("--vocab-size", type=int, default=8192, help="or train one of this size (%(default)s)")
     parser.add_argument("--output", metavar="FOLDER", default="runs/data", help="(%(default)s)")
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="share the work; the result is the same (%(default)s)"
+    )
     parser.add_argument("--show", type=int, default=0, metavar="N", help="print N examples as the model sees them")
     parser.add_argument("--seed", type=int, default=42, help="of the examples (%(default)s)")

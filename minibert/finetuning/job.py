@@ -1,6 +1,6 @@
 """Fine-tuning from start to end: labelled files in, a checkpoint with a trained head and its scores out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minibert.finetuning.classification import classification_task, hints
@@ -15,11 +15,10 @@ from minibert.finetuning.tagging import tagging_task
 from minibert.model.config import BertConfig
 from minibert.report import say
 from minibert.text.tokenizer import BertTokenizer
-from minibert.training.checkpointing import ResumeError, checkpoints
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE
 from minibert.training.plots import plot_runs
-from minibert.training.run_folder import refuse_used
+from minibert.training.run_folder import goes_on
 
 TASKS = {
     "classification": classification_task,
@@ -50,7 +49,9 @@ def finetune(options: FinetuningOptions) -> None:
     Raises `ValueError` (or `CheckpointError` or `ResumeError`, which are some) for input that cannot be used.
     """
     _check(options)
-    _check_folder(options.output_dir, options.plan.resume)
+    folder = options.output_dir
+    resume = goes_on(folder, options.plan.resume, [folder, *sorted(folder.glob("*"))], Processes.join())
+    plan = replace(options.plan, resume=resume)
     tokenizer = BertTokenizer.from_pretrained(options.plan.model)
     longest = BertConfig.from_pretrained(options.plan.model).max_position_embeddings
     if (options.max_length or 0) > longest:
@@ -59,7 +60,7 @@ def finetune(options: FinetuningOptions) -> None:
     max_length = options.max_length or min(384 if options.task == "qa" else 128, longest)
     tokenizer.model_max_length = max_length  # saved with the model: who uses it reads what it was trained to read
     if options.train is None:
-        demonstrate(tokenizer, max_length, options.plan, options.output_dir)
+        demonstrate(tokenizer, max_length, plan, options.output_dir)
         return
     given = {"train": options.train, "eval": options.eval, "test": options.test}
     files = {split: path for split, path in given.items() if path is not None}
@@ -69,7 +70,7 @@ def finetune(options: FinetuningOptions) -> None:
         say("hint", hint)
     say(task.unit, ", ".join(f"{len(split.items):,} {name}" for name, split in task.splits.items()))
     say_data(task, tokenizer)
-    runs = train_seeds(task, tokenizer, options.plan, options.output_dir)
+    runs = train_seeds(task, tokenizer, plan, options.output_dir)
     say_scores(runs, task.metric)
     if Processes.join().is_first:
         about = {"task": options.task, "model": options.plan.model, "metric": task.metric}
@@ -95,12 +96,3 @@ def _check(options: FinetuningOptions) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {value}")
     if not 0 < options.plan.layer_decay <= 1:
         raise ValueError(f"--layer-decay must be above 0 and at most 1, got {options.plan.layer_decay}")
-
-
-def _check_folder(folder: Path, resume: bool) -> None:
-    """Raises `ResumeError` if there is nothing to go on with, `RunFolderError` where a new job would replace one."""
-    used = [place for place in (folder, *sorted(folder.glob("*"))) if checkpoints(place)]
-    if resume and not used:
-        raise ResumeError(f"--resume: no checkpoint to go on from in --output-dir {folder}")
-    if used and not resume:
-        refuse_used(used[0])

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from minibert.inference.pseudo_likelihood import pseudo_log_likelihoods
+from minibert.inference.pseudo_likelihood import Likelihoods, pseudo_log_likelihoods
 from minibert.model.tasks import BertForMaskedLM, BertForPreTraining
 from minibert.text.corpus import find_files
 from minibert.text.lines import CorpusError, numbered_lines, parse_record
@@ -62,13 +62,15 @@ def minimal_pair_accuracy(
     model: BertForMaskedLM | BertForPreTraining,
     tokenizer: BertTokenizer,
     paradigms: Mapping[str, Sequence[MinimalPair]],
+    likelihoods: Likelihoods = pseudo_log_likelihoods,
 ) -> dict[str, float]:
     """For each paradigm, the share of pairs whose right sentence is the likelier one; a tie counts half.
 
+    likelihoods: instead of `pseudo_log_likelihoods`, one that shares the work.
     Raises `ValueError` for a sentence that is longer than the model.
     """
     sentences = chain.from_iterable(chain.from_iterable(paradigms.values()))
-    scores = iter(pseudo_log_likelihoods(model, tokenizer, tokenizer(list(sentences))["input_ids"]))
+    scores = iter(likelihoods(model, tokenizer, tokenizer(list(sentences))["input_ids"]))
     accuracy = {}
     for name, pairs in paradigms.items():
         differences = [next(scores) - next(scores) for _ in pairs]  # good - bad

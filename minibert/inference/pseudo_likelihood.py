@@ -6,7 +6,8 @@ it, and add up the logarithms. That is the pseudo-log-likelihood (PLL, their equ
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,20 +18,27 @@ from minibert.labels import IGNORE_INDEX
 from minibert.model.tasks import BertForMaskedLM, BertForPreTraining
 from minibert.text.tokenizer import BertTokenizer
 
+# From a model, its tokenizer and sentences to a number for each sentence.
+Likelihoods = Callable[[Any, BertTokenizer, Sequence[Sequence[int]]], list[float]]
+
 BATCH_TOKENS = 4096  # in one forward pass: as many as keep the cores busy and (4096 / S, V) logits small
 
 
 def pseudo_perplexity(
-    model: BertForMaskedLM | BertForPreTraining, tokenizer: BertTokenizer, sentences: Sequence[Sequence[int]]
+    model: BertForMaskedLM | BertForPreTraining,
+    tokenizer: BertTokenizer,
+    sentences: Sequence[Sequence[int]],
+    likelihoods: Likelihoods | None = None,
 ) -> float:
     """exp of the mean -log p of a token, over all `sentences` (PPPL, their equation 3).
 
+    likelihoods: instead of `pseudo_log_likelihoods`, one that shares the work.
     Takes and raises what `pseudo_log_likelihoods` does; raises `ValueError` as well if there is no token.
     """
     tokens = sum(len(sentence) - 2 for sentence in sentences)
     if not tokens:
         raise ValueError("sentences: expected at least one token between [CLS] and [SEP], found none")
-    return math.exp(-sum(pseudo_log_likelihoods(model, tokenizer, sentences)) / tokens)
+    return math.exp(-sum((likelihoods or pseudo_log_likelihoods)(model, tokenizer, sentences)) / tokens)
 
 
 @torch.inference_mode()

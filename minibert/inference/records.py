@@ -38,8 +38,8 @@ class Record(NamedTuple):
     is_blank: bool = False  # a line with nothing in it: its prediction is None
 
 
-def read_records(path: str, is_json: bool) -> Iterator[list[Record]]:
-    """The records of a file (perhaps gzipped), or of standard input for "-", `CHUNK` at a time.
+def read_records(path: str, is_json: bool, size: int | None = None) -> Iterator[list[Record]]:
+    """The records of a file (perhaps gzipped), or of standard input for "-", `size` at a time (`CHUNK`).
 
     From standard input, as many as have come: nobody waits for the input of others.
 
@@ -58,7 +58,7 @@ def read_records(path: str, is_json: bool) -> Iterator[list[Record]]:
         return _record(name, number, line, is_json)
 
     for lines in _standard_input(name) if path == STANDARD_INPUT else [numbered_lines(Path(path))]:
-        yield from chunks(record(number, line.strip()) for number, line in lines)
+        yield from chunks((record(number, line.strip()) for number, line in lines), size)
 
 
 def _standard_input(name: str) -> Iterator[Iterator[tuple[int, str]]]:
@@ -85,13 +85,13 @@ def _record(name: str, number: int, line: str, is_json: bool) -> Record:
     return Record(place, parse_record(name, number, line) if is_json else {"text": line})
 
 
-def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """At most `CHUNK` at a time; those before a line that cannot be read come before its error."""
+def chunks(records: Iterable[Record], size: int | None = None) -> Iterator[list[Record]]:
+    """At most `size` (`CHUNK`) at a time; those before a line that cannot be read come before its error."""
     chunk: list[Record] = []
     try:
         for record in records:
             chunk.append(record)
-            if len(chunk) == CHUNK:
+            if len(chunk) == (size or CHUNK):
                 yield chunk
                 chunk = []
     except ValueError:
@@ -106,19 +106,34 @@ def predict(pipeline: Pipeline, task: str, chunks: Iterable[list[Record]], **opt
     options: of the pipeline. Raises `RecordError` for a record that the pipeline cannot work on, after all before it
     have been given.
     """
+    for chunk, first in with_first(chunks):
+        results, error = predict_chunk(pipeline, task, chunk, first, **options)
+        yield from results
+        if error is not None:
+            raise error
+
+
+def with_first(chunks: Iterable[list[Record]]) -> Iterator[tuple[list[Record], Record | None]]:
+    """Each chunk, and the first record of all that is not blank: the others must be of its kind."""
     first: Record | None = None
     for chunk in chunks:
-        asked = [record for record in chunk if not record.is_blank]
-        first = first or next(iter(asked), None)
-        try:
-            inputs = [_input(task, index, record, first or record) for index, record in enumerate(asked)]
-            predictions = iter(pipeline(inputs, **options))
-        except InputError as error:
-            bad = asked[error.index]
-            yield from predict(pipeline, task, [chunk[: chunk.index(bad)]], **options)
-            raise RecordError(f"{bad.place}: {error}") from error
-        for record in chunk:
-            yield record.fields | {"prediction": None if record.is_blank else next(predictions)}
+        first = first or next((record for record in chunk if not record.is_blank), None)
+        yield chunk, first
+
+
+def predict_chunk(
+    pipeline: Pipeline, task: str, chunk: list[Record], first: Record | None, **options: Any
+) -> tuple[list[dict[str, Any]], RecordError | None]:
+    """What `predict` gives for the records, or for those before one that cannot be worked on, and its error."""
+    asked = [record for record in chunk if not record.is_blank]
+    try:
+        inputs = [_input(task, index, record, first or record) for index, record in enumerate(asked)]
+        predictions = iter(pipeline(inputs, **options))
+    except InputError as error:
+        bad = asked[error.index]
+        results, _ = predict_chunk(pipeline, task, chunk[: chunk.index(bad)], first, **options)
+        return results, RecordError(f"{bad.place}: {error}")
+    return [r.fields | {"prediction": None if r.is_blank else next(predictions)} for r in chunk], None
 
 
 def _input(task: str, index: int, record: Record, first: Record) -> Any:

@@ -1,16 +1,18 @@
 """How well a model fills masks and tells consecutive sentences, on text that it was not trained on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from tqdm import tqdm
 
 from minibert.checkpoint.files import CheckpointError
 from minibert.checkpoint.opened import Checkpoint
 from minibert.inference.loading import load_tokenizer_for
-from minibert.inference.pseudo_likelihood import pseudo_perplexity
+from minibert.inference.pseudo_likelihood import pseudo_log_likelihoods, pseudo_perplexity
 from minibert.labels import IGNORE_INDEX
-from minibert.model.tasks import BertForPreTraining
+from minibert.model.tasks import BertForMaskedLM, BertForPreTraining
 from minibert.model.weights import quiet_loading
 from minibert.pretraining.preparation import say_pairs
 from minibert.pretraining.presets import Preset
@@ -18,7 +20,8 @@ from minibert.report import say
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer
-from minibert.training.batch import to_device
+from minibert.training.batch import Batch, to_device
+from minibert.training.distributed import Processes
 
 SCORED_SENTENCES = 500  # by pseudo-perplexity, which takes a forward pass for every token
 
@@ -29,30 +32,44 @@ def evaluate_pretraining(
 ) -> dict[str, float]:
     """The mean MLM loss per labelled token, and the share of right guesses of both tasks.
 
-    Pairs and masks are those of the dataset's present epoch, so they are the same at every call.
+    Pairs and masks are those of the dataset's present epoch, so they are the same at every call. Several processes
+    share the batches, and all return the numbers of all: those that one process alone would.
     Raises `ValueError` if no token can be masked, because the vocabulary knows none of them.
     """
     model.eval()
-    device = next(model.parameters()).device
-    totals = {"mlm_loss": 0.0, "mlm_right": 0, "labels": 0, "nsp_right": 0, "pairs": 0}
-    loader = DataLoader(dataset, batch_size=batch_size, collate_fn=collator)
-    for batch in tqdm(loader, desc="evaluating", leave=False):
-        batch = to_device(batch, device)
-        outputs = model(**batch)
-        labels = batch["labels"][batch["labels"] != IGNORE_INDEX]  # (labels,), as the logits are
-        totals["labels"] += len(labels)
-        totals["mlm_loss"] += outputs.loss_terms["mlm_loss"].item() * len(labels)
-        totals["mlm_right"] += int((outputs.prediction_logits.argmax(1) == labels).sum())
-        totals["pairs"] += len(outputs.seq_relationship_logits)
-        right = outputs.seq_relationship_logits.argmax(1) == batch["next_sentence_label"]
-        totals["nsp_right"] += int(right.sum())
-    if not totals["labels"]:
+    device, processes = next(model.parameters()).device, Processes.join()
+    batches = BatchSampler(SequentialSampler(dataset), batch_size, drop_last=False)
+    own = dict(processes.numbered_share(batches))
+    loader = DataLoader(dataset, batch_sampler=list(own.values()), collate_fn=collator)
+    bar = tqdm(loader, desc="evaluating", leave=False, disable=not processes.is_first)
+    counted = [_count_right(model, to_device(batch, device)) for batch in bar]
+    of_all = processes.in_order(list(zip(own, counted, strict=True)))
+    labels, pairs, loss, mlm_right, nsp_right = map(sum, zip(*of_all, strict=True))
+    if not labels:
         raise ValueError("the vocabulary knows no word of the held-out text: use one made for this language and script")
-    return {
-        "mlm_loss": totals["mlm_loss"] / totals["labels"],
-        "mlm_accuracy": totals["mlm_right"] / totals["labels"],
-        "nsp_accuracy": totals["nsp_right"] / totals["pairs"],
-    }
+    return {"mlm_loss": loss / labels, "mlm_accuracy": mlm_right / labels, "nsp_accuracy": nsp_right / pairs}
+
+
+def _count_right(model: BertForPreTraining, batch: Batch) -> tuple[int, int, float, int, int]:
+    """Of a batch: its labels and its pairs, the sum of the labels' MLM losses, and how often either task was right."""
+    outputs = model(**batch)
+    labels = batch["labels"][batch["labels"] != IGNORE_INDEX]  # (labels,), as the logits are
+    loss = outputs.loss_terms["mlm_loss"].item() * len(labels)
+    mlm_right = int((outputs.prediction_logits.argmax(1) == labels).sum())
+    nsp_right = int((outputs.seq_relationship_logits.argmax(1) == batch["next_sentence_label"]).sum())
+    return len(labels), len(outputs.seq_relationship_logits), loss, mlm_right, nsp_right
+
+
+def shared_log_likelihoods(
+    model: BertForMaskedLM | BertForPreTraining, tokenizer: BertTokenizer, sentences: Sequence[Sequence[int]]
+) -> list[float]:
+    """As `pseudo_log_likelihoods`, but each process works on its share of the different sentences."""
+    processes = Processes.join()
+    distinct = sorted(set(map(tuple, sentences)))
+    own = dict(processes.numbered_share(distinct))
+    scores = pseudo_log_likelihoods(model, tokenizer, list(own.values()))
+    score_of = dict(zip(distinct, processes.in_order(list(zip(own, scores, strict=True))), strict=True))
+    return [score_of[tuple(sentence)] for sentence in sentences]
 
 
 def spread_sentences(corpus: PackedCorpus, tokenizer: BertTokenizer, count: int, max_length: int) -> list[list[int]]:
@@ -96,5 +113,5 @@ def score_text(
     say("NSP", nsp)
     sentences = spread_sentences(corpus, tokenizer, SCORED_SENTENCES, max_length)
     tokens = sum(len(sentence) - 2 for sentence in sentences)
-    perplexity = pseudo_perplexity(model, tokenizer, sentences)
+    perplexity = pseudo_perplexity(model, tokenizer, sentences, shared_log_likelihoods)
     say("perplexity", f"{perplexity:,.1f}: {tokens:,} tokens of {len(sentences):,} sentences, each hidden alone")

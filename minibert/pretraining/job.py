@@ -1,9 +1,9 @@
 """The main job from start to end: a corpus in, a pretrained checkpoint out, with its measurements."""
 
+import dataclasses
 import random
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.pretraining.initialization import initialise_from_corpus
 from minibert.pretraining.preparation import (
     load_tokenizer,
-    prepare,
+    prepared_once,
     say_held_out,
     say_pairs,
     say_tokens,
@@ -32,11 +32,11 @@ from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus, vocabulary_hash, vocabulary_name
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.arguments import TrainingArguments
-from minibert.training.checkpointing import ResumeError, checkpoints
+from minibert.training.checkpointing import checkpoints
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE
 from minibert.training.plots import plot_losses
-from minibert.training.run_folder import keep_settings, only_run_in, refuse_used
+from minibert.training.run_folder import goes_on, keep_settings, only_run_in
 from minibert.training.trainer import Trainer
 
 # About as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
@@ -87,12 +87,11 @@ def pretrain(options: PretrainingOptions) -> None:
         raise ValueError(f"--masking-rate must be a share above 0 and at most 1, got {options.masking_rate}")
     if options.data is not None and options.corpus is not None:
         raise ValueError("--data and --corpus are both text to train on: give one of them")
-    if options.resume and not checkpoints(options.output_dir):
-        raise ResumeError(f"--resume: no checkpoint to go on from in --output-dir {options.output_dir}")
-    if not options.resume:
-        refuse_used(options.output_dir)
+    processes = Processes.join()
+    resume = goes_on(options.output_dir, options.resume, [options.output_dir], processes)
+    options = dataclasses.replace(options, resume=resume)
     # Locked from the start: nobody should hear after the corpus was read that the folder is taken.
-    with only_run_in(options.output_dir, Processes.join().is_first), _open_corpus(options) as (corpus, tokenizer):
+    with only_run_in(options.output_dir, processes.is_first), _open_corpus(options) as (corpus, tokenizer):
         _pretrain(corpus, tokenizer, options, PRESETS[options.preset])
 
 
@@ -103,17 +102,28 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
         PackedCorpus.open(options.data)  # one that is not there must not be looked for on the hub
     vocabulary = options.tokenizer or options.model or options.data
     given = load_tokenizer(vocabulary) if vocabulary else None
-    # Windows cannot delete the arrays as long as they are mapped.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with ExitStack() as until_the_end:
         if options.data is None:
-            corpus, tokenizer = prepare(options.corpus, given, options.vocab_size, Path(folder) / "corpus")
+            once = prepared_once(options.corpus, given, options.vocab_size)
+            corpus, tokenizer = until_the_end.enter_context(once)
         else:
             assert given is not None  # that of --data, if no other one
             corpus, tokenizer = PackedCorpus.open(options.data, given), given
+            _check_same_data(options.data, corpus)
             say("corpus", f"{options.data}: {_counts(corpus)}")
         say_vocabulary(tokenizer, vocabulary)
         say_tokens(corpus, tokenizer, vocabulary)
         yield corpus, tokenizer
+
+
+def _check_same_data(folder: str, corpus: PackedCorpus) -> None:
+    """Of several machines, each opens its own `folder`."""
+    first = Processes.join().gather(_counts(corpus))[0]
+    if _counts(corpus) != first:
+        raise ValueError(
+            f"--data {folder}: expected on this machine what the first process has there, {first}; found"
+            f" {_counts(corpus)}. Copy the folder to all machines"
+        )
 
 
 def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: PretrainingOptions, preset: Preset) -> None:
@@ -135,6 +145,7 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
     say_pairs(dataset)
     if options.model is None and not options.resume:  # the checkpoint would take the place of what was counted
         initialise_from_corpus(model, train)
+    model.to(Processes.join().device)
 
     collator = PretrainingCollator(tokenizer.pad_token_id)
     if not options.resume:

@@ -1,8 +1,9 @@
 """From text to a packed corpus: what `minibert prepare` does once, and the other commands on the fly."""
 
+import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,19 @@ from minibert.text.packed import PackedCorpus, check_replaceable
 from minibert.text.pairs import balance_warning, random_share, seen_share
 from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
-from minibert.text.vocabulary import MAX_ALPHABET
+from minibert.text.vocabulary import MAX_ALPHABET, count_strings
 from minibert.text.wordpiece import MAX_WORD_LENGTH
+from minibert.training.distributed import Processes
 
 MANY_EPOCHS = 20  # what is not seen in so many will hardly ever be
 
 
 def prepare(
-    paths: Sequence[str | Path] | None, tokenizer: BertTokenizer | None, vocab_size: int, folder: str | Path
+    paths: Sequence[str | Path] | None,
+    tokenizer: BertTokenizer | None,
+    vocab_size: int,
+    folder: str | Path,
+    processes: int = 1,
 ) -> tuple[PackedCorpus, BertTokenizer]:
     """Tokenize text into `folder` and print what it was; returns the opened corpus, and its tokenizer.
 
@@ -34,14 +40,15 @@ def prepare(
         paths: text files or folders, as for `read_documents`; None for Python's own documentation.
         tokenizer: None to train a vocabulary of `vocab_size` word pieces, which reads the text once more.
         folder: where the arrays and the tokenizer go, see `PackedCorpus.build`.
+        processes: how many share the work on files; what they write is the same for any number.
 
     Raises `CorpusError` for text or a folder that cannot be used, `ValueError` for an impossible `vocab_size`.
     """
     check_replaceable(Path(folder))  # rather now than after a vocabulary was trained
-    source = CorpusSource(paths)
+    source = CorpusSource(paths, processes)
     if tokenizer is None:
-        documents = tqdm(source, desc="reading", unit=" documents", delay=2, leave=False)
-        tokenizer = BertTokenizer.train(chain.from_iterable(documents), vocab_size)
+        counts = tqdm(source.each(count_strings), desc="counting words", unit=" parts", delay=2, leave=False)
+        tokenizer = BertTokenizer.train(counts, vocab_size)
     corpus = PackedCorpus.build(source, tokenizer, folder)
     sizes = {"document": source.n_documents, "sentence": source.n_sentences, "word": source.n_words}
     say("corpus", f"{source.name}: {', '.join(counted(size, noun) for noun, size in sizes.items())}")
@@ -52,6 +59,25 @@ def prepare(
         cut = f"cut after {PSEUDO_DOCUMENT_SENTENCES} sentences, {counted(source.n_cuts, 'time')}"
         say("documents", f"{cut}, in files without blank lines; put one between documents")
     return corpus, tokenizer
+
+
+@contextmanager
+def prepared_once(
+    paths: Sequence[str | Path] | None, tokenizer: BertTokenizer | None, vocab_size: int
+) -> Iterator[tuple[PackedCorpus, BertTokenizer]]:
+    """As `prepare`, into a folder that is there as long as this context is open, and for all processes of `torchrun`.
+
+    The first process alone reads the text, so it alone needs it. Those on its machine open the same folder; other
+    machines are sent a copy of it.
+    """
+    processes = Processes.join()
+    # Windows cannot delete the arrays as long as they are mapped.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as parent:
+        folder = Path(parent) / "corpus"
+        tokenizer = processes.by_first(lambda: prepare(paths, tokenizer, vocab_size, folder)[1])
+        corpus = PackedCorpus.open(processes.folder_of_first(folder), tokenizer)
+        processes.wait()  # until all have it open: then nobody needs its name
+        yield corpus, tokenizer
 
 
 def load_tokenizer(source: str | Path) -> BertTokenizer:

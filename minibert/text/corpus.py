@@ -6,13 +6,15 @@ corpus of many gigabytes costs no more memory than its longest document.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from io import BufferedReader
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 from tqdm import tqdm
 
-from minibert.text.lines import CorpusError, is_jsonl, numbered_lines, parse_record, refuse_structured
+from minibert.text.lines import WHOLE, CorpusError, Section, is_jsonl, numbered_lines, parse_record, refuse_structured
 from minibert.text.sentences import split_sentences
 
 CORPUS_SUFFIXES = (".txt", ".text", ".jsonl", ".txt.gz", ".text.gz", ".jsonl.gz")
@@ -24,6 +26,9 @@ PSEUDO_DOCUMENT_SENTENCES = 40
 # Bound the memory for a file whose documents are whole libraries, or whose only line is; cutting there costs nothing.
 LONGEST_DOCUMENT_SENTENCES = 10_000
 LONGEST_LINE = 1_000_000  # bytes
+
+# Of a file that several processes read, each takes so many bytes at a time: enough to be worth the way there and back.
+PART_BYTES = 2_000_000
 
 _NOT_TEXT = "Make it a .jsonl file, with the text of one document in the field 'text' of each line."
 
@@ -95,35 +100,82 @@ def _download(address: str) -> Path:
         ) from error
 
 
+class Part(NamedTuple):
+    """A part of a file that begins and ends with a document, so that it can be read on its own."""
+
+    file: Path
+    section: Section = WHOLE
+    has_separators: bool = False  # whether blank lines separate the file's documents
+
+
+def parts_of(file: Path) -> Iterator[Part]:
+    """The file in parts of `PART_BYTES` or more; whole, where it is small, or one cannot begin in the middle.
+
+    That is so in compressed files, and in those that do not say where a document ends.
+    """
+    has_separators = not is_jsonl(file) and _has_separators(file)
+    is_whole = file.name.lower().endswith(".gz") or not (has_separators or is_jsonl(file))
+    if is_whole or file.stat().st_size <= PART_BYTES:
+        yield Part(file, has_separators=has_separators)
+        return
+    start, number = 0, 1
+    with file.open("rb") as stream:
+        while block := stream.read(PART_BYTES):
+            n_lines = block.count(b"\n") + _read_to_end_of_document(stream, block.endswith(b"\n"), has_separators)
+            yield Part(file, Section(start, stream.tell() - start, number), has_separators)
+            start, number = stream.tell(), number + n_lines
+
+
+def _read_to_end_of_document(stream: BufferedReader, at_line_start: bool, has_separators: bool) -> int:
+    """Go on behind the next blank line, or where every line is a document, the next line; returns how many lines."""
+    n_lines = 0
+    while line := stream.readline(LONGEST_LINE):
+        is_whole = line.endswith(b"\n")
+        n_lines += is_whole
+        if is_whole and (not has_separators or (at_line_start and not line.strip())):
+            break
+        at_line_start = is_whole
+    return n_lines
+
+
+def read_part(part: Part) -> Iterator[list[str]]:
+    """Its documents."""
+    return _read_jsonl(part) if is_jsonl(part.file) else _read_text(part)
+
+
+def refuse_empty(file: Path) -> NoReturn:
+    """Raise the `CorpusError` for a file without a document in any part."""
+    raise CorpusError(f"{file}: no sentence in this file: it is empty or all blank. Remove it, or fill it.")
+
+
 def _read_file(file: Path) -> Iterator[list[str]]:
     found_any = False
-    for document in _read_jsonl(file) if is_jsonl(file) else _read_text(file):
+    for document in chain.from_iterable(map(read_part, parts_of(file))):
         found_any = True
         yield document
     if not found_any:
-        raise CorpusError(f"{file}: no sentence in this file: it is empty or all blank. Remove it, or fill it.")
+        refuse_empty(file)
 
 
-def _read_text(file: Path) -> Iterator[list[str]]:
-    has_separators = _has_separators(file)
-    longest = LONGEST_DOCUMENT_SENTENCES if has_separators else PSEUDO_DOCUMENT_SENTENCES
+def _read_text(part: Part) -> Iterator[list[str]]:
+    longest = LONGEST_DOCUMENT_SENTENCES if part.has_separators else PSEUDO_DOCUMENT_SENTENCES
     document: list[str] = []
-    for line in _lines(file):
+    for line in _lines(part.file, part.section):
         if not line and document:
             yield document
             document = []
         for sentence in split_sentences(line):
             document.append(sentence)
             if len(document) == longest:
-                yield document if has_separators else PseudoDocument(document)
+                yield document if part.has_separators else PseudoDocument(document)
                 document = []
     if document:
         yield document
 
 
-def _lines(file: Path) -> Iterator[str]:
+def _lines(file: Path, section: Section = WHOLE) -> Iterator[str]:
     """The lines of a text file without the white space around them; one that is very long comes in parts."""
-    for number, parts in groupby(numbered_lines(file, LONGEST_LINE), key=itemgetter(0)):
+    for number, parts in groupby(numbered_lines(file, LONGEST_LINE, section), key=itemgetter(0)):
         is_blank = True
         for _, part in parts:
             if number == 1 and is_blank:
@@ -146,8 +198,9 @@ def _has_separators(file: Path) -> bool:
     return False
 
 
-def _read_jsonl(file: Path) -> Iterator[list[str]]:
-    for number, line in numbered_lines(file):
+def _read_jsonl(part: Part) -> Iterator[list[str]]:
+    file = part.file
+    for number, line in numbered_lines(file, section=part.section):
         if not line.strip():
             continue
         document = [s for paragraph in _text_field(file, number, line).splitlines() for s in split_sentences(paragraph)]

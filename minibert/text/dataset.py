@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from minibert.labels import IGNORE_INDEX
 from minibert.text.masking import example_keys, mask_tokens
 from minibert.text.packed import PackedCorpus
-from minibert.text.pairs import cut_long_sentences, draw_pairs
+from minibert.text.pairs import N_SPECIAL, cut_long_sentences, draw_pairs
 from minibert.text.tokenizer import BertTokenizer
 
 
@@ -76,6 +76,12 @@ class PretrainingDataset(Dataset):
 
     def _draw_pairs(self) -> np.ndarray:
         return draw_pairs(self.corpus, self.max_length, self.seed, self.epoch, self.short_probability)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Of each example, (n,), its length; none is made for that."""
+        a_start, a_end, b_start, b_end, _ = self.pairs.T
+        return a_end - a_start + b_end - b_start + N_SPECIAL
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -7,9 +7,9 @@ import shlex
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from io import BufferedIOBase
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # The marks at the beginning of files in other encodings; that of UTF-16 is also the beginning of UTF-32's.
 _MARKS = {
@@ -27,7 +27,18 @@ class CorpusError(ValueError):
     """Text that cannot be used as it is: the message names file and line, and says what to do."""
 
 
-def numbered_lines(file: Path, longest: int = -1) -> Iterator[tuple[int, str]]:
+class Section(NamedTuple):
+    """A part of a file, which begins and ends with a line."""
+
+    start: int = 0  # bytes
+    size: int = -1  # bytes; -1: all the rest
+    first_line: int = 1  # its number in the file
+
+
+WHOLE = Section()
+
+
+def numbered_lines(file: Path, longest: int = -1, section: Section = WHOLE) -> Iterator[tuple[int, str]]:
     """Line numbers from 1, and the lines of a text file, which may be gzipped; `CorpusError` if it cannot be read.
 
     longest: a line of more bytes comes in several parts, all with its number, so that memory stays bounded; -1: every
@@ -36,8 +47,12 @@ def numbered_lines(file: Path, longest: int = -1) -> Iterator[tuple[int, str]]:
     opener = gzip.open if file.name.lower().endswith(".gz") else open
     place = f"{file}"
     try:
-        with opener(file, "rb") as stream:
-            for number, line in decoded_lines(file, _parts(stream, longest)):
+        with opener(file, "rb") as whole:
+            stream: Any = whole
+            if section.size >= 0:
+                whole.seek(section.start)
+                stream = BytesIO(whole.read(section.size))
+            for number, line in decoded_lines(file, _parts(stream, longest, section.first_line)):
                 place = f"{file}, after line {number}"
                 yield number, line
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -46,9 +61,9 @@ def numbered_lines(file: Path, longest: int = -1) -> Iterator[tuple[int, str]]:
         raise CorpusError(f"{place}: cannot be read ({error.strerror or error}).") from error
 
 
-def _parts(stream: BufferedIOBase, longest: int) -> Iterator[tuple[int, bytes]]:
+def _parts(stream: BufferedIOBase, longest: int, number: int) -> Iterator[tuple[int, bytes]]:
     """Numbered lines; one of more than `longest` bytes in parts that end at a blank, or where a character does."""
-    number, rest = 1, b""
+    rest = b""
     while read := stream.readline(longest):
         part = rest + read
         is_whole = read.endswith(b"\n") or len(read) != longest

@@ -9,7 +9,7 @@ import numpy as np
 
 from minibert.labels import IGNORE_INDEX
 
-_GOLDEN = 0x9E3779B97F4A7C15
+GOLDEN = 0x9E3779B97F4A7C15
 _MAX = np.iinfo(np.uint64).max
 _N_STREAMS = 3  # independent random numbers per token
 _ORDER, _ACTION, _TOKEN = range(_N_STREAMS)
@@ -17,14 +17,14 @@ _ORDER, _ACTION, _TOKEN = range(_N_STREAMS)
 
 def example_keys(seed: int, epoch: int, indices: np.ndarray) -> np.ndarray:
     """One random-looking key for each example of an epoch: (B,) uint64, a pure function of the arguments."""
-    seed_key = _mix(np.array([seed % 2**64], dtype=np.uint64))
-    epoch_key = _mix(seed_key + np.uint64(epoch))
-    return _mix(epoch_key + np.asarray(indices).astype(np.uint64))
+    seed_key = mix(np.array([seed % 2**64], dtype=np.uint64))
+    epoch_key = mix(seed_key + np.uint64(epoch))
+    return mix(epoch_key + np.asarray(indices).astype(np.uint64))
 
 
-def _mix(bits: np.ndarray) -> np.ndarray:
+def mix(bits: np.ndarray) -> np.ndarray:
     """SplitMix64 (Steele, Lea and Flood 2014): scramble 64-bit numbers so that neighbours share nothing."""
-    bits = bits + np.uint64(_GOLDEN)
+    bits = bits + np.uint64(GOLDEN)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
@@ -33,7 +33,7 @@ def _mix(bits: np.ndarray) -> np.ndarray:
 def _random_bits(keys: np.ndarray, n_positions: int, stream: int) -> np.ndarray:
     """(B, S) uint64, fresh bits for every key, position and stream; they do not depend on B or S."""
     counters = np.arange(n_positions, dtype=np.uint64) * np.uint64(_N_STREAMS) + np.uint64(stream)
-    return _mix(keys[:, None] + counters * np.uint64(_GOLDEN))
+    return mix(keys[:, None] + counters * np.uint64(GOLDEN))
 
 
 def mask_tokens(

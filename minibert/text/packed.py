@@ -12,9 +12,10 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -22,6 +23,7 @@ from tqdm import tqdm
 
 from minibert.text.holdout import hold_out
 from minibert.text.lines import CorpusError
+from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
 
 FORMAT_VERSION = 1
@@ -57,6 +59,8 @@ class PackedCorpus:
     ) -> Self:
         """Tokenize `documents` into `folder`, in parallel and with bounded memory, and open the result.
 
+        A `CorpusSource` of several processes is tokenized in these.
+
         The tokenizer is saved beside the arrays: they mean nothing without it. A packed corpus that is already
         there is replaced, and only when the new one is whole. Raises `CorpusError` if the folder holds something
         else, or if the documents hold no token.
@@ -67,7 +71,9 @@ class PackedCorpus:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         try:
-            _write(documents, tokenizer, unfinished, show_progress)
+            work = partial(_tokenize, tokenizer.backend_tokenizer.to_str(), _dtype(tokenizer))
+            pieces = documents.each(work) if isinstance(documents, CorpusSource) else work(documents)
+            _write(pieces, tokenizer, unfinished, show_progress)
             tokenizer.save_pretrained(unfinished)
             if folder.exists():
                 shutil.rmtree(folder)
@@ -150,8 +156,19 @@ def check_replaceable(folder: Path) -> None:
         raise CorpusError(f"{folder}: is there already, and is no packed corpus. Choose another folder.")
 
 
-def _write(documents: Iterable[list[str]], tokenizer: BertTokenizer, folder: Path, show_progress: bool) -> None:
-    dtype = "<u2" if len(tokenizer) <= 2**16 else "<i4"
+class Piece(NamedTuple):
+    """Some sentences: their tokens, one after the other, how many each has, and whether it begins a document."""
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    begins: np.ndarray
+
+
+def _dtype(tokenizer: BertTokenizer) -> str:
+    return "<u2" if len(tokenizer) <= 2**16 else "<i4"
+
+
+def _write(pieces: Iterable[Piece], tokenizer: BertTokenizer, folder: Path, show_progress: bool) -> None:
     n_tokens = n_sentences = n_documents = 0
     with (
         (folder / "ids.bin").open("wb") as ids_file,
@@ -159,14 +176,13 @@ def _write(documents: Iterable[list[str]], tokenizer: BertTokenizer, folder: Pat
         (folder / "document_starts.bin").open("wb") as document_file,
         tqdm(desc="tokenizing", unit=" tokens", unit_scale=True, delay=2, disable=not show_progress) as progress,
     ):
-        for sentences, begins in _tokenize(documents, _plain(tokenizer)):
-            starts = n_tokens + np.cumsum([0, *map(len, sentences)])
-            np.array(list(chain.from_iterable(sentences)), dtype=dtype).tofile(ids_file)
-            starts[:-1].astype(START_DTYPE).tofile(sentence_file)
+        for ids, lengths, begins in pieces:
+            ids.tofile(ids_file)
+            (n_tokens + np.cumsum(lengths) - lengths).astype(START_DTYPE).tofile(sentence_file)
             (n_sentences + np.flatnonzero(begins)).astype(START_DTYPE).tofile(document_file)
-            progress.update(int(starts[-1]) - n_tokens)
-            n_tokens, n_sentences = int(starts[-1]), n_sentences + len(sentences)
-            n_documents += sum(begins)
+            progress.update(len(ids))
+            n_tokens, n_sentences = n_tokens + len(ids), n_sentences + len(lengths)
+            n_documents += int(begins.sum())
         np.array([n_tokens], dtype=START_DTYPE).tofile(sentence_file)
         np.array([n_sentences], dtype=START_DTYPE).tofile(document_file)
     if not n_tokens:
@@ -175,7 +191,7 @@ def _write(documents: Iterable[list[str]], tokenizer: BertTokenizer, folder: Pat
         "format_version": FORMAT_VERSION,
         "vocabulary_sha256": vocabulary_hash(tokenizer),
         "vocab_size": len(tokenizer),
-        "dtype": dtype,
+        "dtype": _dtype(tokenizer),
         "tokens": n_tokens,
         "sentences": n_sentences,
         "documents": n_documents,
@@ -183,27 +199,33 @@ def _write(documents: Iterable[list[str]], tokenizer: BertTokenizer, folder: Pat
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def _plain(tokenizer: BertTokenizer) -> Tokenizer:
-    """A copy of the backend that only tokenizes, and that takes "[MASK]" in a text for the text it is."""
-    plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+@lru_cache(maxsize=1)
+def _plain(backend: str) -> Tokenizer:
+    """A copy of a tokenizer that only tokenizes, and that takes "[MASK]" in a text for the text it is.
+
+    backend: as JSON, which can be sent to another process, and is read there once.
+    """
+    plain = Tokenizer.from_str(backend)
     plain.no_truncation()
     plain.no_padding()
     plain.encode_special_tokens = True
     return plain
 
 
-def _tokenize(documents: Iterable[list[str]], tokenizer: Tokenizer) -> Iterator[tuple[list[list[int]], list[bool]]]:
-    """Batches of sentences of token ids, and whether each is the first of its document; without empty ones."""
+def _tokenize(backend: str, dtype: str, documents: Iterable[list[str]]) -> Iterator[Piece]:
+    """The sentences of token ids, some at a time, without empty ones."""
     previous = -1
     for batch in _batches(documents):
-        encodings = tokenizer.encode_batch_fast([sentence for _, sentence in batch], add_special_tokens=False)
+        encodings = _plain(backend).encode_batch_fast([sentence for _, sentence in batch], add_special_tokens=False)
         sentences, begins = [], []
         for (document, _), encoding in zip(batch, encodings, strict=True):
             if encoding.ids:
                 sentences.append(encoding.ids)
                 begins.append(document != previous)
                 previous = document
-        yield sentences, begins
+        lengths = np.array([len(ids) for ids in sentences], dtype=np.int64)
+        ids = np.fromiter(chain.from_iterable(sentences), dtype, int(lengths.sum()))
+        yield Piece(ids, lengths, np.array(begins, dtype=bool))
 
 
 def _batches(documents: Iterable[list[str]]) -> Iterator[list[tuple[int, str]]]:

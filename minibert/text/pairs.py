@@ -4,17 +4,24 @@ A pair is two spans of the packed corpus. That is enough because the sentences o
 other, so a run of sentences is a span of tokens, and cutting tokens off its ends leaves a span.
 """
 
-import random
-from array import array
-from bisect import bisect_left
+import itertools
 
 import numpy as np
 from tqdm import tqdm
 
 from minibert.labels import IS_NEXT, IS_RANDOM
+from minibert.text.draws import Draws
+from minibert.text.masking import example_keys
 from minibert.text.packed import PackedCorpus
 
 N_SPECIAL = 3  # [CLS] A [SEP] B [SEP]
+
+# Documents, enough that the arrays are long, and so few that what is in between takes little memory.
+WALKED_TOGETHER = 1 << 16
+
+# What is drawn for a document, and for each of its pairs.
+_IS_SHORT, _TARGET = 1, 2
+_SIZE_OF_A, _IS_RANDOM, _OTHER, _SENTENCE, _LOST_OF_A, _LOST_OF_B = range(1, 7)
 
 # So many tokens, from all over a corpus, tell well enough how much of it is seen.
 MOST_WATCHED_TOKENS = 500_000
@@ -54,85 +61,90 @@ def cut_long_sentences(corpus: PackedCorpus, max_length: int) -> PackedCorpus:
 def draw_pairs(
     corpus: PackedCorpus, max_length: int, seed: int, epoch: int, short_probability: float = 0.1
 ) -> np.ndarray:
-    """The pairs of one epoch, as (n_pairs, 5) int64: a_start, a_end, b_start, b_end (in `corpus.ids`), label.
+    """The pairs of one epoch, (n_pairs, 5): a_start, a_end, b_start, b_end (in `corpus.ids`), label.
 
-    Every document is walked once, in shuffled order. Its target length is `max_length` less the special
-    tokens, or with `short_probability` a random shorter one. Sentences are gathered until they reach it; A is
-    a random number of them; B is the rest, or half of the time (always, when A took the only sentence) as
-    many sentences as are needed from a random place of another document, and then the rest is used again.
-    What is too long is cut.
+    Every document is walked once. Its target length is `max_length` less the special tokens, or with
+    `short_probability` a random shorter one. Sentences are gathered until they reach it; A is a random number of them;
+    B is the rest, or half of the time (always, when A took the only sentence) as many sentences as are needed from a
+    random place of another document, and then the rest is used again. What is too long is cut.
 
-    `seed` and `epoch` alone decide what is drawn. Raises `ValueError` if `max_length` has no room for a pair.
+    `seed`, `epoch` and the number of a document alone decide what is drawn for it: no draw waits for those before it,
+    so many documents are walked at the same time, in arrays. Pairs come in the order of the documents, int32 where the
+    positions fit. Raises `ValueError` if `max_length` has no room for a pair.
     """
     max_tokens = max_length - N_SPECIAL
     if max_tokens < 2:
         raise ValueError(f"max_length: expected at least {N_SPECIAL + 2}, [CLS] A [SEP] B [SEP], found {max_length}")
-    rng = random.Random(f"pairs of seed {seed}, epoch {epoch}")
-    order = list(range(corpus.n_documents))
-    rng.shuffle(order)
-    pairs = array("q")
-    for document in tqdm(order, desc="drawing pairs", unit=" documents", delay=2, leave=False):
-        is_short = rng.random() < short_probability
-        target = rng.randint(2, max_tokens) if is_short else max_tokens
-        _walk_document(corpus, document, target, max_tokens, rng, pairs)
-    return np.frombuffer(pairs, dtype=np.int64).reshape(-1, 5)
+    dtype = np.int32 if corpus.sentence_starts[-1] <= np.iinfo(np.int32).max else np.int64
+    parts = [np.empty((0, 5), dtype)]
+    firsts = range(0, corpus.n_documents, WALKED_TOGETHER)
+    for first in tqdm(firsts, desc="drawing pairs", unit=f" × {WALKED_TOGETHER:,} documents", delay=2, leave=False):
+        documents = np.arange(first, min(first + WALKED_TOGETHER, corpus.n_documents))
+        draws = Draws(example_keys(seed, epoch, documents))
+        is_short = draws.share(_IS_SHORT) < short_probability
+        targets = np.where(is_short, 2 + draws.below(max_tokens - 1, _TARGET), max_tokens)
+        parts.append(_walk(corpus, documents, targets, max_tokens, draws).astype(dtype))
+    return np.concatenate(parts)
 
 
-def _walk_document(
-    corpus: PackedCorpus, document: int, target: int, max_tokens: int, rng: random.Random, pairs: array
-) -> None:
-    starts = corpus.sentence_starts.data  # gives Python ints, faster than an array does
-    sentence, end = corpus.documents[document].tolist()
-    while sentence < end:
-        chunk_end = _reach(starts, sentence, end, target)
-        b_first = sentence + 1
-        if chunk_end - sentence >= 2:
-            b_first = sentence + rng.randint(1, chunk_end - sentence - 1)
+def _walk(
+    corpus: PackedCorpus, documents: np.ndarray, targets: np.ndarray, max_tokens: int, draws: Draws
+) -> np.ndarray:
+    """The pairs of some documents, (n, 5): in every turn the next one of each that has any sentences left."""
+    starts = corpus.sentence_starts
+    sentence, ends = corpus.documents[documents].T.copy()
+    order, pairs = [], []
+    turns = itertools.count(1)
+    while len(documents):
+        now = draws.turn(next(turns))
+        chunk_end = _reach(starts, sentence, ends, targets)
+        # A is all but one of the sentences at most, if there are several.
+        b_first = sentence + 1 + now.below(np.maximum(chunk_end - sentence - 1, 1), _SIZE_OF_A)
         a_start, a_end = starts[sentence], starts[b_first]
-        if b_first == chunk_end or rng.random() < 0.5:
-            label = IS_RANDOM
-            b_start, b_end = _random_span(corpus, starts, document, target - (a_end - a_start), rng)
-            sentence = b_first  # the sentences that B would have had are used again
-        else:
-            label = IS_NEXT
-            b_start, b_end = starts[b_first], starts[chunk_end]
-            sentence = chunk_end
-        pairs.extend((*_truncate(a_start, a_end, b_start, b_end, max_tokens, rng), label))
+        is_random = (now.share(_IS_RANDOM) < 0.5) | (b_first == chunk_end)
+        b_start, b_end = a_end.copy(), starts[chunk_end]
+        wanted = (targets - (a_end - a_start))[is_random]
+        b_start[is_random], b_end[is_random] = _random_spans(corpus, documents[is_random], wanted, now.of(is_random))
+        order.append(documents)
+        spans = _truncate(a_start, a_end, b_start, b_end, max_tokens, now)
+        pairs.append(np.stack([*spans, np.where(is_random, IS_RANDOM, IS_NEXT)], axis=1))
+        sentence = np.where(is_random, b_first, chunk_end)  # what a random B did not take is used again
+        left = sentence < ends
+        documents, sentence, ends, targets = documents[left], sentence[left], ends[left], targets[left]
+        draws = draws.of(left)
+    return np.concatenate(pairs)[np.argsort(np.concatenate(order), kind="stable")]
 
 
-def _reach(starts: memoryview, sentence: int, end: int, n_tokens: int) -> int:
-    """The end of the shortest run of sentences, from `sentence` on, that holds `n_tokens`; at most `end`."""
-    return min(end, bisect_left(starts, starts[sentence] + n_tokens, sentence + 1, end))
+def _reach(starts: np.ndarray, sentences: np.ndarray, ends: np.ndarray, n_tokens: np.ndarray) -> np.ndarray:
+    """The end of the shortest run of sentences, from each on, that holds `n_tokens`; at most its document's end."""
+    return np.clip(np.searchsorted(starts, starts[sentences] + n_tokens), sentences + 1, ends)
 
 
-def _random_span(
-    corpus: PackedCorpus, starts: memoryview, document: int, n_tokens: int, rng: random.Random
-) -> tuple[int, int]:
-    """Sentences from a random place of another document (of this one, if ten draws give no other)."""
-    for _ in range(10):
-        other = rng.randrange(corpus.n_documents)
-        if other != document:
-            break
-    first, end = corpus.documents[other].tolist()
-    sentence = rng.randrange(first, end)
-    return starts[sentence], starts[_reach(starts, sentence, end, n_tokens)]
+def _random_spans(
+    corpus: PackedCorpus, documents: np.ndarray, n_tokens: np.ndarray, draws: Draws
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sentences from a random place of another document than each (of this one, if there is no other)."""
+    others = draws.below(max(corpus.n_documents - 1, 1), _OTHER)
+    others += (others >= documents) & (corpus.n_documents > 1)
+    firsts, ends = corpus.documents[others].T
+    sentences = firsts + draws.below(ends - firsts, _SENTENCE)
+    starts = corpus.sentence_starts
+    return starts[sentences], starts[_reach(starts, sentences, ends, n_tokens)]
 
 
 def _truncate(
-    a_start: int, a_end: int, b_start: int, b_end: int, max_tokens: int, rng: random.Random
-) -> tuple[int, int, int, int]:
+    a_start: np.ndarray, a_end: np.ndarray, b_start: np.ndarray, b_end: np.ndarray, max_tokens: int, draws: Draws
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Cut single tokens off the longer of A and B (off B when they are equal) until both fit, at random ends.
 
     How many each of them loses is a matter of arithmetic; each lost token is then a coin that says which end.
     """
     a_length, b_length = a_end - a_start, b_end - b_start
-    excess = max(0, a_length + b_length - max_tokens)
-    from_longer = min(excess, abs(a_length - b_length))
-    from_each = excess - from_longer
-    from_a = from_each // 2 + (from_longer if a_length > b_length else 0)
+    excess = np.maximum(0, a_length + b_length - max_tokens)
+    from_longer = np.minimum(excess, abs(a_length - b_length))
+    from_a = (excess - from_longer) // 2 + np.where(a_length > b_length, from_longer, 0)
     from_b = excess - from_a
-    a_front = rng.getrandbits(from_a).bit_count()
-    b_front = rng.getrandbits(from_b).bit_count()
+    a_front, b_front = draws.heads(from_a, _LOST_OF_A), draws.heads(from_b, _LOST_OF_B)
     return a_start + a_front, a_end - (from_a - a_front), b_start + b_front, b_end - (from_b - b_front)
 
 

@@ -1,32 +1,109 @@
-"""A corpus that can be read more than once: for the vocabulary first, then for its tokens."""
+"""A corpus that can be read more than once, and by several processes: for the vocabulary first, then for its tokens."""
 
-from collections.abc import Iterator, Sequence
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
-from minibert.text.corpus import PseudoDocument, read_documents
+from minibert.text.corpus import CORPUS_SUFFIXES, Part, PseudoDocument, find_files, parts_of, read_part, refuse_empty
 from minibert.text.stdlib_docs import python_documentation
+
+T = TypeVar("T")
+
+# From documents to what is made of them; where several processes do it, both must be such as can be sent.
+Work = Callable[[Iterable[list[str]]], Iterable[T]]
+
+# For each process, so many parts are under way or done and not yet taken: that bounds the memory.
+PARTS_AHEAD = 3
+
+
+class Counted:
+    """Documents on their way, counted: how many, their sentences and words, and how many end at a cut."""
+
+    def __init__(self) -> None:
+        self.counts = [0, 0, 0, 0]
+
+    def pass_on(self, documents: Iterable[list[str]]) -> Iterator[list[str]]:
+        """The documents."""
+        for document in documents:
+            words = sum(len(sentence.split()) for sentence in document)
+            self.add([1, len(document), words, isinstance(document, PseudoDocument)])
+            yield document
+
+    def add(self, counts: list[int]) -> None:
+        """What was counted elsewhere."""
+        self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
 
 
 class CorpusSource:
     """Documents, read anew from their files at every iteration and counted on the way.
 
     paths: as for `read_documents`, which says what is raised; None for Python's own documentation
-    n_documents, n_sentences, n_words: what the last iteration has read
-    n_cuts: how often it cut files that do not say where their documents end
+    processes: how many read the files; they change nothing but how long that takes
     """
 
-    def __init__(self, paths: Sequence[str | Path] | None) -> None:
+    def __init__(self, paths: Sequence[str | Path] | None, processes: int = 1) -> None:
         self.name = "Python's own documentation" if paths is None else ", ".join(map(str, paths))
         self.paths = paths
+        self.processes = processes
         # Two megabytes that take seconds to gather: the one corpus that is better kept than read again.
         self._documentation = list(python_documentation()) if paths is None else []
-        self.n_documents = self.n_sentences = self.n_words = self.n_cuts = 0
+        self._counted = Counted()
+
+    n_documents = property(lambda self: self._counted.counts[0], doc="How many the last iteration has read.")
+    n_sentences = property(lambda self: self._counted.counts[1], doc="Of these documents.")
+    n_words = property(lambda self: self._counted.counts[2], doc="Of these sentences.")
+    n_cuts = property(lambda self: self._counted.counts[3], doc="How often it cut files that separate no documents.")
 
     def __iter__(self) -> Iterator[list[str]]:
-        self.n_documents = self.n_sentences = self.n_words = self.n_cuts = 0
-        for document in self._documentation if self.paths is None else read_documents(self.paths):
-            self.n_documents += 1
-            self.n_sentences += len(document)
-            self.n_words += sum(len(sentence.split()) for sentence in document)
-            self.n_cuts += isinstance(document, PseudoDocument)
-            yield document
+        return self.each(iter)
+
+    def each(self, work: Work[T]) -> Iterator[T]:
+        """What `work` makes of the documents of each part of the corpus, in order."""
+        self._counted = Counted()
+        if self.paths is None:
+            yield from work(self._counted.pass_on(self._documentation))
+            return
+        files = [file for path in self.paths for file in find_files(str(path), CORPUS_SUFFIXES)]
+        done = self._in_processes(work, (part for file in files for part in parts_of(file)))
+        for file, parts in groupby(done, key=lambda part_done: part_done[0].file):
+            found = 0
+            for _, made, counted in parts:
+                yield from made
+                self._counted.add(counted.counts)
+                found += counted.counts[0]
+            if not found:
+                refuse_empty(file)
+
+    def _in_processes(self, work: Work[T], parts: Iterable[Part]) -> Iterator[tuple[Part, Iterable[T], Counted]]:
+        """Each part, what is made of it, and what has been counted when that has been taken."""
+        if self.processes == 1:
+            for part in parts:
+                counted = Counted()
+                yield part, work(counted.pass_on(read_part(part))), counted
+            return
+        # Forked from a process with threads, some would hang.
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.processes, spawn, _without_threads) as pool:
+            under_way: deque[tuple[Part, Future]] = deque()
+            for part in parts:
+                under_way.append((part, pool.submit(_work_on, work, part)))
+                if len(under_way) == PARTS_AHEAD * self.processes:
+                    first, made = under_way.popleft()
+                    yield first, *made.result()
+            for part, made in under_way:
+                yield part, *made.result()
+
+
+def _work_on(work: Work[T], part: Part) -> tuple[list[T], Counted]:
+    counted = Counted()
+    return list(work(counted.pass_on(read_part(part)))), counted
+
+
+def _without_threads() -> None:
+    """In one of several processes, the tokenizer has one thread: there is a process for every core."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -94,10 +94,11 @@ class BertTokenizer(SpecialTokens, FamiliarNames):
         return cls(vocab, **with_arguments(settings, options))
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int, lowercase: bool = True, min_frequency: int = 2) -> Self:
+    def train(cls, texts: Iterable[Any], vocab_size: int, lowercase: bool = True, min_frequency: int = 2) -> Self:
         """Learn a WordPiece vocabulary of at most `vocab_size` tokens; [PAD] [UNK] [CLS] [SEP] [MASK] come first.
 
-        texts: read once, from start to end; their order does not matter, and every run gives the same ids.
+        texts: read once, from start to end; their order does not matter, and every run gives the same ids. What stands
+            between their spaces may be counted already, in `Counter`s.
         min_frequency: how often a pair of pieces must occur to become one piece.
         Raises `ValueError` when there is no word in `texts`, or `vocab_size` has no room for its characters.
         """

@@ -24,13 +24,14 @@ MAX_TRAINED = 400_000
 
 
 def train_vocab(
-    texts: Iterable[str], vocab_size: int, *, lowercase: bool = True, min_frequency: int = 2
+    texts: Iterable[str | Counter[str]], vocab_size: int, *, lowercase: bool = True, min_frequency: int = 2
 ) -> dict[str, int]:
     """Learn at most `vocab_size` tokens: the special ones, single characters, then pairs merged by frequency.
 
     The same texts, in any order, give the same vocabulary. The library's trainer alone does not: it breaks
     ties between equally frequent pairs by token id, and numbers the inner characters (`##a`) in the order
     of a randomly seeded hash map. So the characters are counted here and handed over in a fixed order.
+    texts: themselves, or counts of the strings between their spaces.
     Raises `ValueError` when there is no word in `texts`, or no room for its characters.
     """
     counts = _count_words(texts, lowercase)
@@ -57,7 +58,12 @@ def train_vocab(
     return backend.get_vocab(with_added_tokens=False)
 
 
-def _count_words(texts: Iterable[str], lowercase: bool) -> Counter[str]:
+def count_strings(documents: Iterable[list[str]]) -> Iterator[Counter[str]]:
+    """How often each string between spaces occurs in some documents: what `train_vocab` takes instead of them."""
+    yield Counter(string for document in documents for sentence in document for string in sentence.split())
+
+
+def _count_words(texts: Iterable[str | Counter[str]], lowercase: bool) -> Counter[str]:
     """How often each normalized word occurs. Distinct strings are normalized once, not once per occurrence."""
     if isinstance(texts, str):
         raise ValueError("texts: expected an iterator of texts, found one str; pass [text]")
@@ -71,11 +77,11 @@ def _count_words(texts: Iterable[str], lowercase: bool) -> Counter[str]:
     return words
 
 
-def _count_strings(texts: Iterable[str]) -> Iterator[Counter[str]]:
+def _count_strings(texts: Iterable[str | Counter[str]]) -> Iterator[Counter[str]]:
     """Count what stands between spaces, and hand the counts on whenever they grow large."""
     strings: Counter[str] = Counter()
     for text in texts:
-        strings.update(text.split())
+        strings.update(text.split() if isinstance(text, str) else text)
         if len(strings) > MAX_COUNTED:
             yield strings
             strings = Counter()

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import Sampler
 
@@ -33,10 +34,20 @@ class StepSampler(Sampler[list[int]]):
         self.dataset = dataset
         self.args = args
         self.processes = processes
-        self.shares = args.gradient_accumulation_steps * processes.count  # of a step, of all processes
+        self.accumulation = args.gradient_accumulation_steps  # of each process's micro-batches in a step
         self.examples_per_step = args.per_device_train_batch_size * self.shares
-        self.lengths: list[int] | None = None
+        self.lengths: np.ndarray | None = None
         self.epoch, self.first_step = 0, 0
+
+    def divide_anew(self, examples_per_step: int) -> None:
+        """Let a step have so many examples, in as few micro-batches as these processes can divide them into."""
+        self.examples_per_step = examples_per_step
+        self.accumulation = -(-examples_per_step // (self.args.per_device_train_batch_size * self.processes.count))
+
+    @property
+    def shares(self) -> int:
+        """Into how many micro-batches a step is divided, those of all processes."""
+        return self.accumulation * self.processes.count
 
     @property
     def steps_per_epoch(self) -> int:
@@ -44,7 +55,7 @@ class StepSampler(Sampler[list[int]]):
         return max(1, -(-len(self.dataset) // self.examples_per_step))
 
     def __len__(self) -> int:
-        return self.steps_per_epoch * self.args.gradient_accumulation_steps
+        return self.steps_per_epoch * self.accumulation
 
     def __iter__(self) -> Iterator[list[int]]:
         order = self._order()
@@ -53,7 +64,7 @@ class StepSampler(Sampler[list[int]]):
             # Each takes every n-th example, so that none has much less than the others. Every process takes part in
             # every step: one for whom nothing is left computes what counts for nothing.
             for share in self._own_shares:
-                yield examples[share :: self.shares] or examples[:1]
+                yield (examples[share :: self.shares] if share < len(examples) else examples[:1]).tolist()
 
     def weights(self, step: int, batches: list[Batch]) -> list[float]:
         """How many examples each of a step's micro-batches has, in units of the mean over all processes."""
@@ -86,32 +97,40 @@ class StepSampler(Sampler[list[int]]):
         Workers draw their random numbers from the start of an epoch on: they have to make what is passed over, too.
         """
         self.first_step = 0 if self.args.dataloader_num_workers else step
-        return self.first_step * self.args.gradient_accumulation_steps
+        return self.first_step * self.accumulation
 
     @property
     def _own_shares(self) -> range:
         return range(self.processes.rank, self.shares, self.processes.count)
 
-    def _order(self) -> list[int]:
+    def _order(self) -> np.ndarray:
+        """The numbers of all examples, (n,), in the order of this epoch."""
         generator = torch.Generator().manual_seed(self.args.order_seed + self.epoch)
-        order = torch.randperm(len(self.dataset), generator=generator).tolist()
+        order = torch.randperm(len(self.dataset), generator=generator).numpy()
         if not self.args.group_by_length:
             return order
         if self.lengths is None:
             self.lengths = self._measure()
-        pool = LENGTH_POOL * self.examples_per_step
-        pools = [sorted(order[i : i + pool], key=self.lengths.__getitem__) for i in range(0, len(order), pool)]
-        steps = [p[i : i + self.examples_per_step] for p in pools for i in range(0, len(p), self.examples_per_step)]
-        shuffled = torch.randperm(len(steps), generator=generator).tolist()
-        # A step that is not full can only be the last one.
-        shuffled.sort(key=lambda i: len(steps[i]) < self.examples_per_step)
-        return [example for i in shuffled for example in steps[i]]
+        size = self.examples_per_step
+        for start in range(0, len(order), LENGTH_POOL * size):
+            pool = order[start : start + LENGTH_POOL * size]
+            pool[:] = pool[np.argsort(self.lengths[pool], kind="stable")]
+        shuffled = torch.randperm(self.steps_per_epoch, generator=generator).numpy()
+        n_full = len(order) // size  # a step that is not full can only be the last one
+        steps = order[: n_full * size].reshape(n_full, size)[shuffled[shuffled < n_full]]
+        return np.concatenate([steps.ravel(), order[n_full * size :]])
 
-    def _measure(self) -> list[int]:
-        """The examples' lengths, some at a time: all of them may not fit into memory."""
+    def _measure(self) -> np.ndarray:
+        """The examples' lengths, (n,): from the data set, if it has `lengths`, which is quick.
+
+        Else they are made, some at a time: all of them may not fit into memory.
+        """
+        if (known := getattr(self.dataset, "lengths", None)) is not None:
+            return np.asarray(known)
         every = range(len(self.dataset))
         parts = (every[i : i + self.examples_per_step] for i in range(0, len(every), self.examples_per_step))
-        return [len(example["input_ids"]) for part in parts for example in fetch_examples(self.dataset, list(part))]
+        fetched = (fetch_examples(self.dataset, list(part)) for part in parts)
+        return np.fromiter((len(example["input_ids"]) for part in fetched for example in part), np.int64, len(every))
 
 
 class StepBatches:
@@ -135,6 +154,12 @@ class StepBatches:
             with drawing(args.order_seed, epoch=0, batch=0):
                 loader.collate_fn(fetch_examples(loader.dataset, [0]))
 
+    def divide_as(self, facts: dict[str, Any]) -> None:
+        """Make steps as large as those of a run on another number of processes, whose `facts` these are."""
+        if isinstance(self.plan, StepSampler) and "examples in a step" in facts:
+            self.plan.divide_anew(facts["examples in a step"])
+            self.facts = self.plan.facts
+
     @property
     def steps_per_epoch(self) -> int:
         """Of the present epoch; the last step may be on fewer examples."""
@@ -145,7 +170,7 @@ class StepBatches:
         self._start_epoch(epoch)
         batches = self._from_step(epoch, step)
         while step < self.steps_per_epoch:
-            taken = list(itertools.islice(batches, self.args.gradient_accumulation_steps))
+            taken = list(itertools.islice(batches, self.plan.accumulation))
             weights = self.plan.weights(step, taken)
             step += 1
             after = (epoch, step) if step < self.steps_per_epoch else (epoch + 1, 0)
@@ -161,7 +186,7 @@ class StepBatches:
         """The epoch's batches without those of the steps before `step`."""
         first = self.plan.begin_at(step)
         batches = drawn(self.loader, self.args.order_seed, epoch, first, self.processes.rank, self.processes.count)
-        return itertools.islice(batches, step * self.args.gradient_accumulation_steps - first, None)
+        return itertools.islice(batches, step * self.plan.accumulation - first, None)
 
 
 def share_label_counts(micro_batches: list[MicroBatch], processes: Processes) -> list[float | None]:

@@ -1,20 +1,25 @@
 """Checkpoints of a run: whole or not there at all, so that a kill at any moment leaves the last good one."""
 
+import contextlib
+import hashlib
 import os
 import re
 import shutil
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from minibert.checkpoint.files import write_text
 
 STATE_FILE = "training_state.pt"
+WEIGHTS_FILE = "model.safetensors"  # what `save_pretrained` writes of a model
 
 HOW_TO_GO_ON = "--resume (in Python: resume_from_checkpoint=True)"
 
@@ -34,7 +39,9 @@ class DamagedCheckpointError(ResumeError):
 
 
 def save_checkpoint(folder: Path, model: nn.Module, extras: list[Any], state: dict[str, Any]) -> None:
-    """Write a checkpoint: `training_state.pt` to go on from, and the model as one would use it.
+    """Write a checkpoint: the model as one would use it, and `training_state.pt` with the rest, to go on from both.
+
+    Only tensors that the model's own file does not hold are in the state as well.
 
     Args:
         extras: what else is saved with `save_pretrained`, a tokenizer for example.
@@ -47,10 +54,10 @@ def save_checkpoint(folder: Path, model: nn.Module, extras: list[Any], state: di
         shutil.rmtree(left_by_killed_run)
     try:
         temporary.mkdir(parents=True)
-        _write_state(temporary / STATE_FILE, {"model": model.state_dict(), **state})
         for part in (model, *extras):
             if hasattr(part, "save_pretrained"):
                 part.save_pretrained(temporary)
+        _write_state(temporary / STATE_FILE, _split(model.state_dict(), temporary / WEIGHTS_FILE) | state)
         last = max(map(_order, checkpoints(folder.parent)), default=0)
         write_text(temporary / ORDER_FILE, f"{last + 1}\n")
         _remove(folder)
@@ -71,15 +78,19 @@ def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any]:
     path = folder / STATE_FILE
     if not path.is_file():
         raise ResumeError(f"{folder}: no {STATE_FILE} there, so no run can go on from it")
-    try:
+    with _damage_named(path):
         with zipfile.ZipFile(path) as archive:  # PyTorch writes check sums into it, but does not look at them
             if damaged := archive.testzip():
                 raise ResumeError(f"the check sum of {damaged} in it is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
         tensors = state.pop("model")
-    except Exception as error:  # torch.load raises almost any type on a broken file
-        reason = " ".join(str(error).split())[:300]
-        raise DamagedCheckpointError(f"{path}: damaged ({reason}); take the checkpoint before it") from error
+        digest, place = state.pop("weights_sha256", None), state.pop("place_in_weights", {})
+    if digest:
+        with _damage_named(folder / WEIGHTS_FILE):
+            if _sha256(folder / WEIGHTS_FILE) != digest:
+                raise ResumeError("its check sum is wrong")
+            held = load_file(folder / WEIGHTS_FILE)
+        tensors |= {name: held[other] for name, other in place.items()}
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -87,6 +98,16 @@ def load_checkpoint(folder: Path, model: nn.Module) -> dict[str, Any]:
             f"{path}: written from another model; go on with the model, and the text, that the run began with"
         ) from error
     return state
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """What goes wrong inside means that the file is damaged."""
+    try:
+        yield
+    except Exception as error:  # torch.load raises almost any type on a broken file
+        reason = " ".join(str(error).split())[:300]
+        raise DamagedCheckpointError(f"{path}: damaged ({reason}); take the checkpoint before it") from error
 
 
 def load_last_checkpoint(output_dir: Path, model: nn.Module) -> tuple[Path, dict[str, Any]]:
@@ -149,6 +170,32 @@ def _order(folder: Path) -> int:
 
 def _temporary(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.tmp")
+
+
+def _split(tensors: dict[str, Tensor], weights: Path) -> dict[str, Any]:
+    """Of a model's tensors, those that its own file does not hold to the last bit; of the others, their names there.
+
+    Tied tensors are one in that file. The check sum tells whether it is still the same.
+    """
+    if not weights.is_file():
+        return {"model": tensors, "place_in_weights": {}, "weights_sha256": None}
+    held = load_file(weights)
+    place = {name: name for name, tensor in tensors.items() if name in held and _same(held[name], tensor)}
+    named = {(tensors[name].data_ptr(), tensors[name].shape): name for name in place}
+    for name, tensor in tensors.items():
+        if name not in held and (other := named.get((tensor.data_ptr(), tensor.shape))):
+            place[name] = other
+    rest = {name: tensor for name, tensor in tensors.items() if name not in place}
+    return {"model": rest, "place_in_weights": place, "weights_sha256": _sha256(weights)}
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and torch.equal(a, b.cpu())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_state(path: Path, state: dict[str, Any]) -> None:

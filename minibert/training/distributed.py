@@ -1,13 +1,32 @@
 """The processes of a run: one, or several that `torchrun` started, which share every step's batch."""
 
+import functools
 import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
+
+# How long one may wait for what another does alone: to tokenize a large corpus takes hours, and a reader of results may
+# pause. Nobody waits for the dead: the connection breaks, and `torchrun` ends the rest.
+LONGEST_WAIT = timedelta(days=7)
+
+PIECE = 1 << 26  # bytes of a file that are sent at once
+
+
+@functools.cache
+def _talk() -> dist.ProcessGroup:
+    """Where objects are exchanged: on CPUs, whatever the model computes on, so that no GPU's memory must hold them."""
+    return dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
 
 
 @dataclass(frozen=True)
@@ -33,12 +52,33 @@ class Processes:
             torch.cuda.set_device(device)  # what nccl sends objects through, and what `torch.cuda` speaks of
         if count > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if count > 1:
+            _talk()  # made by all at once
         return cls(int(os.environ.get("RANK", 0)), count, device)
+
+    def leave(self) -> None:
+        """Part from the others, when all is done: what is left open, PyTorch warns of."""
+        if self.count > 1 and dist.is_initialized():
+            self.wait()
+            _talk.cache_clear()
+            dist.destroy_process_group()
 
     @property
     def is_first(self) -> bool:
         """The first process alone writes and talks."""
         return self.rank == 0
+
+    @property
+    def machine(self) -> str:
+        """Which of the machines this is, as `torchrun` numbers them."""
+        return os.environ.get("GROUP_RANK", "0")
+
+    def was_restarted(self) -> bool:
+        """Whether `torchrun --max-restarts` has started these processes again after one of them failed.
+
+        Where that was on another machine, only the processes there are told.
+        """
+        return any(self.gather(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0))
 
     def wrap(self, model: nn.Module, find_unused: bool = False) -> nn.Module:
         """The model, or with several processes one whose gradients are averaged over them.
@@ -46,7 +86,10 @@ class Processes:
         Args:
             find_unused: whether the loss may leave out some of its parameters, which must be looked for in every step.
         """
-        return DistributedDataParallel(model, find_unused_parameters=find_unused) if self.count > 1 else model
+        if self.count == 1:
+            return model
+        # As views, gradients lie where they are averaged: no second copy of them, and none is copied back.
+        return DistributedDataParallel(model, find_unused_parameters=find_unused, gradient_as_bucket_view=True)
 
     def mean(self, value: Tensor | float) -> Tensor:
         """The mean of every process's `value`."""
@@ -67,21 +110,100 @@ class Processes:
         """Every process's `value`, in the order of the ranks."""
         values = [value] * self.count
         if self.count > 1:
-            dist.all_gather_object(values, value)
+            dist.all_gather_object(values, value, group=_talk())
         return values
+
+    def scatter(self, values: list[T] | None) -> T:
+        """Of the `values` that the first process has, one for each process, this one's."""
+        if self.count == 1:
+            assert values is not None
+            return values[0]
+        own: list[Any] = [None]
+        dist.scatter_object_list(own, values, src=0, group=_talk())
+        return own[0]
+
+    def by_first(self, work: Callable[[], T]) -> T:
+        """What `work` returns in the first process, which alone does it; the others wait, for hours if need be.
+
+        Raises: what it raises there. The others exit without a word: the first one says why.
+        """
+        error, done = None, None
+        if self.is_first:
+            try:
+                done = work()
+            except Exception as failure:
+                error = failure
+        failed, shared = self.scatter([(error is not None, done)] * self.count if self.is_first else None)
+        if error is not None:
+            raise error
+        if failed:
+            raise SystemExit(2)
+        return shared
+
+    def numbered_share(self, items: Iterable[T]) -> Iterator[tuple[int, T]]:
+        """Every `count`-th of the items, from that of this rank on, each with its number."""
+        return ((number, item) for number, item in enumerate(items) if number % self.count == self.rank)
+
+    def in_order(self, numbered: list[tuple[int, T]]) -> list[T]:
+        """What all processes made of their `numbered_share`, in the order of the numbers."""
+        return [made for _, made in sorted((p for part in self.gather(numbered) for p in part), key=lambda p: p[0])]
+
+    def folder_of_first(self, folder: Path) -> Path:
+        """Where this machine has what the first process wrote into its `folder`.
+
+        Other machines need no disk in common with it: they are sent a copy, into the `folder` of their first process.
+        """
+        places = self.gather((self.machine, str(folder)))
+        machines = [machine for machine, _ in places]
+        receiver = machines.index(self.machine)  # the first process of this machine
+        if len(set(machines)) > 1:
+            root = folder if self.rank == receiver else None
+            files = [path for path in folder.rglob("*") if path.is_file()] if self.is_first else []
+            sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
+            for name, size in self.scatter([sizes] * self.count if self.is_first else None).items():
+                self._send(root and root / name, size)
+            self.wait()  # a file is whole when it is closed
+        return Path(places[receiver][1])
+
+    def _send(self, path: Path | None, size: int) -> None:
+        """A file of so many bytes from the first process to all that have a `path` for it."""
+        if path is not None and not self.is_first:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path or os.devnull, "rb" if self.is_first else "wb") as file:
+            for start in range(0, size, PIECE):
+                piece = bytearray(min(PIECE, size - start))
+                if self.is_first:
+                    file.readinto(piece)
+                dist.broadcast(torch.frombuffer(piece, dtype=torch.uint8), src=0, group=_talk())
+                if not self.is_first:
+                    file.write(piece)
 
     def wait(self) -> None:
         """Until every process is here."""
         if self.count > 1:
-            dist.barrier()
+            dist.barrier(group=_talk())
 
     def random_states(self) -> dict[str, list[Any]]:
         """The states of every process's generators, on the CPU and on its GPU, which dropout draws from."""
         on_gpu = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
         return {"generators": self.gather(torch.get_rng_state()), "cuda_generators": self.gather(on_gpu)}
 
-    def restore_random_states(self, states: dict[str, list[Any]]) -> None:
-        """Go on from `random_states()` of as many processes."""
+    def restore_random_states(self, states: dict[str, list[Any]], seed: int) -> None:
+        """Go on from `random_states()`.
+
+        Args:
+            seed: where those are of another number of processes, what is drawn begins anew with it, and that is said.
+        """
+        before = len(states["generators"])
+        if before != self.count:
+            if self.is_first:
+                warnings.warn(
+                    f"the run was on {before} processes and goes on with {self.count}: every example comes as it would"
+                    " have, but dropout draws other numbers from here on",
+                    stacklevel=2,
+                )
+            torch.manual_seed((seed + self.rank) % 2**63)  # on GPUs, too
+            return
         torch.set_rng_state(states["generators"][self.rank])
         if self.device.type == "cuda" and states["cuda_generators"][self.rank] is not None:
             torch.cuda.set_rng_state(states["cuda_generators"][self.rank])

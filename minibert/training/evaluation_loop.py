@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from minibert.labels import IGNORE_INDEX
 from minibert.training.batch import Batch, Examples, examples_in, label_count
+from minibert.training.distributed import Processes
 from minibert.training.evaluation_batches import EvaluationBatches
 from minibert.training.returned import labels_of, loss_of, one_or_all, predictions_of
 from minibert.training.seeding import drawn
@@ -62,7 +63,8 @@ def evaluate_batches(
 ) -> tuple[float | None, EvalPrediction | None]:
     """The mean loss, if there are labels, and everything that was predicted, if it is to be kept.
 
-    A batch weighs as much as it has labels, or else examples.
+    A batch weighs as much as it has labels, or else examples. Several processes share the batches, which must be the
+    same in all of them, and all return what one process alone would.
 
     Args:
         batches: predictions come in the order of the batches, or, if they are `EvaluationBatches`, in that of the data.
@@ -71,24 +73,33 @@ def evaluate_batches(
     if hasattr(batches, "dataset") and hasattr(batches.dataset, "__len__") and len(batches.dataset) == 0:
         raise ValueError("expected a data set with at least one example to evaluate on, found none")
     model.eval()
-    total, weights = 0.0, 0.0
-    predictions, labels = [], []
+    processes = Processes.join()
+    measured = []
     count = len(batches) if hasattr(batches, "__len__") else None
-    with tqdm(total=count, desc="evaluating", leave=False, disable=count is not None and count < 10) as bar:
-        for batch in drawn(batches, seed, epoch=0):
-            size, counted = examples_in(batch), label_count(batch)
-            loss, predicted, right = step(batch)
-            if loss is not None and counted != 0:
-                weight = size if counted is None else counted
-                total += loss.item() * weight
-                weights += weight
-            if keep_predictions:
-                predictions.append(_rows(predicted, size, "predictions"))
-                labels.append(_rows(right, size, "labels"))
+    hidden = not processes.is_first or (count is not None and count < 10)
+    with tqdm(total=count, desc="evaluating", leave=False, disable=hidden) as bar:
+        # All are drawn, so that what is random in each does not depend on who computes it.
+        for number, batch in enumerate(drawn(batches, seed, epoch=0)):
+            if number % processes.count == processes.rank:
+                measured.append((number, _measure(step, batch, keep_predictions)))
             bar.update()
+    losses, weights, predictions, labels = list(zip(*processes.in_order(measured), strict=True)) or [()] * 4
     order = np.argsort(batches.order) if isinstance(batches, EvaluationBatches) else slice(None)
     prediction = EvalPrediction(_join(predictions, order), _join(labels, order)) if keep_predictions else None
-    return total / weights if weights else None, prediction
+    return sum(losses) / sum(weights) if sum(weights) else None, prediction
+
+
+def _measure(
+    step: Callable[[Batch], Predicted], batch: Batch, keep_predictions: bool
+) -> tuple[float, int, list[np.ndarray], list[np.ndarray]]:
+    """Of a batch: the loss times its weight, the weight, 0 if there is no loss, and what was predicted and is right."""
+    size, counted = examples_in(batch), label_count(batch)
+    loss, predicted, right = step(batch)
+    weight = 0 if loss is None else size if counted is None else counted
+    total = loss.item() * weight if loss is not None and weight else 0.0
+    if not keep_predictions:
+        return total, weight, [], []
+    return total, weight, _rows(predicted, size, "predictions"), _rows(right, size, "labels")
 
 
 def summarize(

@@ -29,24 +29,25 @@ class OwnLoader:
             raise ValueError("get_train_dataloader: group_by_length has no effect on a loader of one's own")
         self.loader = loader
         self.args = args
+        self.accumulation = args.gradient_accumulation_steps  # batches in a step
 
     @property
     def steps_per_epoch(self) -> int:
         """The last one may be on fewer batches."""
-        return max(1, -(-len(self.loader) // self.args.gradient_accumulation_steps))
+        return max(1, -(-len(self.loader) // self.accumulation))
 
     @property
     def facts(self) -> dict[str, Any]:
         """All that decides which examples the steps of an epoch have."""
         return {
-            "batches in a step": self.args.gradient_accumulation_steps,
+            "batches in a step": self.accumulation,
             "batches of the train loader": len(self.loader),
             "seed of the data": self.args.order_seed,
         }
 
     def share_of_epoch(self, steps: int) -> float:
         """How much of an epoch so many steps are."""
-        return min(1.0, steps * self.args.gradient_accumulation_steps / len(self.loader))
+        return min(1.0, steps * self.accumulation / len(self.loader))
 
     def weights(self, step: int, batches: list[Batch]) -> list[float]:
         """How many examples each of a step's batches has, in units of their mean."""

@@ -1,7 +1,7 @@
 """What changes in a run: how it is at the first step, how it is saved, and how it is brought back."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from minibert.training.clock import RunClock
 from minibert.training.ctrl_c import ignore_ctrl_c
 from minibert.training.evaluator import Evaluator
 from minibert.training.optimization import RunSchedule, build_optimizer, layerwise_lr_scale
+from minibert.training.seeding import seed_of_batch
 
 
 class Resumable(Evaluator):
@@ -88,6 +89,7 @@ class Resumable(Evaluator):
         args = self.args
         if self.model_init is not None:
             self.model = self._new_model(args.seed).to(self.processes.device)
+        folder, saved = self._read(checkpoint) if checkpoint else (None, None)
         torch.manual_seed(args.seed + self.processes.rank)  # dropout alone uses it
         if args.gradient_checkpointing:
             if not hasattr(self.model, "gradient_checkpointing_enable"):
@@ -96,6 +98,8 @@ class Resumable(Evaluator):
             self.model.gradient_checkpointing_enable()
         self.train_dataloader = self.get_train_dataloader()
         self.batches = StepBatches(self.train_dataloader, args, self.processes)
+        if saved and saved.get("processes") != self.processes.count:
+            self.batches.divide_as(saved.get("facts") or {})
         self.clock = RunClock(args, self.batches.steps_per_epoch, self.processes)
         self.optimizer, self.lr_scheduler = self.optimizers
         self.create_optimizer_and_scheduler(self.clock.total_steps)
@@ -108,8 +112,8 @@ class Resumable(Evaluator):
         if not args.max_minutes:  # else nobody knows
             self.state.max_steps = self.clock.total_steps
             self.state.num_train_epochs = -(-self.clock.total_steps // self.batches.steps_per_epoch)
-        if checkpoint:
-            self._resume(checkpoint)
+        if folder is not None:
+            self._resume(folder, saved)
         self._update_state()
         return self.batches
 
@@ -144,7 +148,7 @@ class Resumable(Evaluator):
         """What must stay as it is for a position to mean the same examples, and the saved state the same update."""
         parts = {"optimizer": self.optimizer, "schedule": self.lr_scheduler}
         kinds = {name: type(part).__name__ for name, part in parts.items()}
-        return self.batches.facts | kinds | {"processes": self.processes.count}
+        return self.batches.facts | kinds
 
     def _save_run(self, metrics: dict[str, float] | None) -> Path:
         """Write a checkpoint, and remove the oldest one if there are too many.
@@ -158,6 +162,7 @@ class Resumable(Evaluator):
             self._update_state()
         state = {
             "facts": self._facts,
+            "processes": self.processes.count,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.lr_scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -176,12 +181,14 @@ class Resumable(Evaluator):
         self._tell("on_save")
         return folder
 
-    def _resume(self, checkpoint: Any) -> None:
-        """Put everything back to where it was when the checkpoint was written."""
+    def _read(self, checkpoint: Any) -> tuple[Path, dict[str, Any]]:
+        """Put the checkpoint's tensors into the model; returns the checkpoint, and all else that it holds."""
         if checkpoint is True:
-            folder, state = load_last_checkpoint(self.args.output_dir, self.model)
-        else:
-            folder, state = Path(checkpoint), load_checkpoint(Path(checkpoint), self.model)
+            return load_last_checkpoint(self.args.output_dir, self.model)
+        return Path(checkpoint), load_checkpoint(Path(checkpoint), self.model)
+
+    def _resume(self, folder: Path, state: Any) -> None:
+        """Put everything else back to where it was when the checkpoint was written."""
         check_same_run(folder, state.get("facts"), self._facts)
         try:
             self.optimizer.load_state_dict(state["optimizer"])
@@ -194,8 +201,16 @@ class Resumable(Evaluator):
         self.clock.restore(state["clock"])
         self.lr_scheduler.load_state_dict(state["schedule"])
         self.position = state["position"]
-        unlogged = state["unlogged"][self.processes.rank]
+        if state["processes"] == self.processes.count:
+            unlogged = state["unlogged"][self.processes.rank]
+        else:  # of each step, what would have been logged
+            unlogged = [mean_losses(of_step) for of_step in zip(*state["unlogged"], strict=True)]
         self.unlogged = [to_device(losses, self.processes.device) for losses in unlogged]
         self.state.log_history = state["log_history"]
         self.best.restore(state["best"], folder.parent)
-        self.processes.restore_random_states(state)
+        self.processes.restore_random_states(state, seed_of_batch(self.args.seed, *self.position))
+
+
+def mean_losses(losses: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Of each name, the mean over all."""
+    return {name: torch.stack([each[name] for each in losses]).mean() for name in losses[0]}

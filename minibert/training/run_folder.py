@@ -57,6 +57,33 @@ def only_run_in(output_dir: Path, is_first: bool = True) -> Iterator[None]:
             output_dir.rmdir()
 
 
+def goes_on(output_dir: Path, resume: bool, places: list[Path], processes: Processes) -> bool:
+    """Whether a job goes on from its last checkpoints: where it is asked to, or where `torchrun` has restarted it.
+
+    Args:
+        resume: what the user says.
+        places: folders of its runs.
+
+    Raises: `ResumeError` where there is nothing to go on from, or other machines do not see it, and `RunFolderError`
+        where a new job would replace another one.
+    """
+    used = [place for place in places if checkpoints(place)]
+    found = [checkpoints(place)[-1].name for place in used]
+    of_first = processes.gather(found)[0]
+    resume |= processes.was_restarted() and bool(of_first)
+    if found != of_first and resume:
+        raise ResumeError(
+            f"--resume: process {processes.rank} expected in --output-dir {output_dir} what the first one sees,"
+            f" {', '.join(of_first) or 'no checkpoint'}; found {', '.join(found) or 'none'}. Put the folder on a disk"
+            " that all machines share, or copy it to each of them"
+        )
+    if resume and not used:
+        raise ResumeError(f"--resume: no checkpoint to go on from in --output-dir {output_dir}")
+    if used and not resume:
+        refuse_used(used[0])
+    return resume
+
+
 def refuse_used(output_dir: Path) -> None:
     """Raise `RunFolderError` if an earlier run left checkpoints in `output_dir`: a new one would replace them."""
     if found := checkpoints(output_dir):
