@@ -112,9 +112,7 @@ class Batcher:
     def _accept(self, rows: list[Row]) -> None:
         tokens = sum(row.length for row in rows)
         if tokens > self.max_waiting:
-            raise Refused(
-                413, f"the request has {tokens:,} tokens, at most {self.max_waiting:,} can be taken; split it"
-            )
+            raise Refused(413, f"the request has {tokens:,} tokens, at most {self.max_waiting:,} may wait; split it")
         with self._changed:
             if self._is_closed:
                 raise Refused(503, "the service is being stopped", retry_after=5)

@@ -30,9 +30,7 @@ class EmbeddingsRequest(Form):
     encoding_format: Literal["float", "base64"] = Field(
         default="float", description="base64: of 32 bit floats, little-endian"
     )
-    dimensions: int | None = Field(
-        default=None, description="only what the model's vectors have"
-    )
+    dimensions: int | None = Field(default=None, description="only what the model's vectors have")
     user: str | None = Field(default=None, description="not used, and not kept")
     truncate: bool = TRUNCATE
 
@@ -66,9 +64,7 @@ class EmbedRequest(Form):
 
     inputs: str | Texts
     truncate: bool | None = TRUNCATE
-    normalize: bool = Field(
-        default=True, description="scale to length 1; false: leave out the last scaling"
-    )
+    normalize: bool = Field(default=True, description="scale to length 1; false: leave out the last scaling")
 
 
 class Score(BaseModel):

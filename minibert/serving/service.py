@@ -79,7 +79,7 @@ class Service:
         self.task = task
         self.limits = limits or Limits()
         self.batcher = Batcher(embedder.device, self.limits.waiting_tokens, observe=observe)
-        self.size = embedder.embed(["once, so that the first request finds all of it ready"]).shape[1]  # of a vector
+        self.size = embedder.embed(["a"]).shape[1]  # of a vector; and the first request finds everything ready
         self._unscaled = copy.copy(embedder)
         self._unscaled.modules = _without_last_normalize(embedder.modules)
 
