@@ -12,13 +12,14 @@ def main() -> None:
     missing = [name for name in COMPETITORS if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(f"{', '.join(missing)} not installed, to compare with: pip install -e '.[bench]'")
-    from benchmarks import finetuning, inference, training
+    from benchmarks import finetuning, inference, serve, training
 
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
     training.add_command(what)
     finetuning.add_command(what)
     inference.add_command(what)
+    serve.add_command(what)
     options = parser.parse_args()
     options.measure(options)
 

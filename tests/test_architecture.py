@@ -42,9 +42,10 @@ BESIDE = {
     "text": {"labels", *FILES_OF_CHECKPOINTS},
     "training": {"labels", "text", *FILES_OF_CHECKPOINTS},
     "inference": {*ORDER, "text"},
+    "serving": {*ORDER, "text", "inference"},
     "pretraining": {*ORDER, "report", "text", "training", "inference"},
     "finetuning": {*ORDER, "report", "text", "training", "inference"},
-    "commands": {*ORDER, "report", "text", "training", "inference", "pretraining", "finetuning"},
+    "commands": {*ORDER, "report", "text", "training", "inference", "serving", "pretraining", "finetuning"},
 }
 
 

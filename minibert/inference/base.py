@@ -71,6 +71,7 @@ class Pipeline:
         self.batch_size = batch_size if batch_size is None else at_least_one("batch_size", batch_size)
         self.options = self._known(options)
         self._fast_layers = None if layers_dtype is None else FastLayers(layers_dtype)
+        self._run_batches: Callable[..., list] = run_in_batches
 
     def __call__(self, inputs: Any, *, batch_size: int | None = None, **options: Any) -> Any:
         """The result of `inputs`; of a list, the list of results in the same order, whatever the batches.
@@ -106,6 +107,12 @@ class Pipeline:
     def _with_batch_size(self, batch_size: int) -> Self:
         other = copy.copy(self)
         other.batch_size = at_least_one("batch_size", batch_size)
+        return other
+
+    def computed_by(self, run_batches: Callable[..., list]) -> Self:
+        """The same pipeline, with something else in the place of `batching.run_in_batches`: a queue, for example."""
+        other = copy.copy(self)
+        other._run_batches = run_batches
         return other
 
     def _known(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +157,7 @@ class Pipeline:
     def batched(self, texts: BatchEncoding, compute: Callable[[dict[str, Tensor]], Sequence[Any] | Tensor]) -> list:
         """What `compute` makes of each text, in order; see `batching.run_in_batches`."""
         with evaluating(self.model):
-            return run_in_batches(texts, compute, self.device, max_rows=self.batch_size)
+            return self._run_batches(texts, compute, self.device, max_rows=self.batch_size)
 
     def encode(
         self,

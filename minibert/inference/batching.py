@@ -34,7 +34,7 @@ def run_in_batches(
     results: list[Any] = [None] * len(lengths)
     with tqdm(total=sum(lengths), desc="running", unit=" tokens", unit_scale=True, delay=2, leave=False) as bar:
         for rows in token_batches(lengths, max_tokens, max_rows):
-            outputs = compute(_padded_batch(texts, rows, device))
+            outputs = compute(padded_batch(texts, rows, device))
             for row, output in zip(rows, outputs, strict=True):
                 results[row] = output
             bar.update(sum(lengths[row] for row in rows))
@@ -54,7 +54,7 @@ def token_batches(lengths: Sequence[int], max_tokens: int, max_rows: int | None 
     return batches
 
 
-def _padded_batch(texts: Mapping[str, Sequence], rows: list[int], device: torch.device | str) -> dict[str, Tensor]:
+def padded_batch(texts: Mapping[str, Sequence], rows: list[int], device: torch.device | str) -> dict[str, Tensor]:
     """The `rows` of each column as a (B, S) tensor; what stands in the padding is never computed."""
     length = max(len(texts["input_ids"][row]) for row in rows)
     columns = {name: [texts[name][row] for row in rows] for name in ("input_ids", "token_type_ids") if name in texts}

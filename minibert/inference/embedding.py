@@ -67,11 +67,13 @@ class SentenceSimilarityPipeline(EncoderPipeline):
         numbers = [[texts[text] for text in _texts([item])] for item in inputs]  # each sentence is embedded once
         return [similarity(vectors[first], vectors[others]).tolist() for first, *others in numbers]
 
-    def embed(self, sentences: list[str]) -> Tensor:
+    def embed(self, sentences: list[str], **cut: Any) -> Tensor:
         """The vectors of the sentences, (N, D), as `SentenceTransformer.encode` gives them.
 
         Of a checkpoint that does not say how, they are the means over each sentence's tokens, [CLS] and [SEP] included,
         scaled to length 1.
+
+        cut: `truncation` and `max_length`, as for `Pipeline.encode`.
         """
 
         def pool(batch: dict[str, Tensor]) -> Tensor:
@@ -80,7 +82,7 @@ class SentenceSimilarityPipeline(EncoderPipeline):
 
         check_texts(sentences)
         prompted = [self.modules.prompt + sentence for sentence in sentences]
-        return self.modules.finish(torch.stack(self.batched(self.encode(prompted), pool)))
+        return self.modules.finish(torch.stack(self.batched(self.encode(prompted, **cut), pool)))
 
 
 def _texts(items: list[dict]) -> list[str]:

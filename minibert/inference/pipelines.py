@@ -56,7 +56,7 @@ FIXED: dict[str, tuple[tuple, str]] = {
 
 def pipeline(
     task: str | None = None,
-    model: str | Path | BertPreTrainedModel | None = None,
+    model: str | Path | Checkpoint | BertPreTrainedModel | None = None,
     precision: str = "auto",
     device: torch.device | str | int | None = None,
     *,

