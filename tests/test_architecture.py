@@ -44,7 +44,8 @@ BESIDE = {
     "inference": {*ORDER, "text"},
     "pretraining": {*ORDER, "report", "text", "training", "inference"},
     "finetuning": {*ORDER, "report", "text", "training", "inference"},
-    "commands": {*ORDER, "report", "text", "training", "inference", "pretraining", "finetuning"},
+    "explorer": {*ORDER, "text", "inference"},
+    "commands": {*ORDER, "report", "text", "training", "inference", "pretraining", "finetuning", "explorer"},
 }
 
 
