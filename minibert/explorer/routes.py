@@ -1,9 +1,9 @@
 """The addresses of the explorer: the page at `/`, its files, and the numbers behind it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Body, HTTPException
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
 from minibert.explorer.insight import Explorer
@@ -40,7 +40,7 @@ def explorer_routes(model: BertPreTrainedModel, tokenizer: BertTokenizer, name: 
         return _or_refuse(explorer.look, view, before)
 
     @router.post("/explorer/api/head")
-    def head(view: View, layer: int, head: int) -> dict[str, Any]:
+    def head(view: View, layer: Annotated[int, Body()], head: Annotated[int, Body()]) -> dict[str, Any]:
         return _or_refuse(explorer.head, view, layer, head)
 
     _add_files(router)

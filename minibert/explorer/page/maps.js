@@ -33,7 +33,7 @@ function rowsOf({ attentions }, model) {
     const cells = heads.map((weights, head) => {
       const canvas = html("canvas", { width: weights.length, height: weights.length, "aria-hidden": "true" });
       paint(canvas, weights);
-      const options = { type: "button", class: "map", role: "gridcell", "data-layer": layer, "data-head": head, "data-key": `map-${layer}-${head}`, style: null };
+      const options = { type: "button", class: "map", role: "gridcell", "data-layer": layer, "data-head": head, "data-key": `map-${layer}-${head}` };
       const click = (event) => (event.shiftKey ? change({ heads_off: toggledHead(layer, head) }) : change({ layer, head }));
       const button = html("button", { ...options, onclick: click, "data-tip": t("attention.head", { layer, head }) }, canvas);
       button.style.setProperty("--size", `${width}px`);
