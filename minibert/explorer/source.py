@@ -31,7 +31,10 @@ class Station:
 
 STATIONS = {
     "pieces": Station(
-        (wordpiece.build_backend,), ("WordPiece(", "post_processor("), "1_embeddings.py", "From text to numbers"
+        (wordpiece.build_backend, wordpiece.post_processor),
+        ("WordPiece(", "BertPreTokenizer(", "pair="),
+        "1_embeddings.py",
+        "From text to numbers",
     ),
     "embeddings": Station(
         (Embeddings.forward,), ("x = word_vectors", "self.norm(x)"), "1_embeddings.py", "Three look-ups"

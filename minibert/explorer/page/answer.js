@@ -6,30 +6,37 @@ import { change, state, viewOf } from "./state.js";
 import { station } from "./station.js";
 import { t } from "./text.js";
 
-/** Rows of bars, each [name, now, before or null, is marked]; shares from 0 to 1. */
-function bars(rows, width, label, show = percent) {
+/** Rows of bars, each [name, now, before or null, is marked]. A bar of `most` goes all the way. */
+function bars(rows, width, label, most = 1, show = percent) {
   const isCompared = rows.some(([, , before]) => before !== null);
   const height = isCompared ? 38 : 28;
   const left = Math.min(150, width * 0.32);
   const space = width - left - 76;
+  const length = (x) => Math.max(1, (space * Math.min(most, Math.abs(x))) / most);
   const groups = rows.map(([name, now, before, isMarked], row) => {
     const y = row * height + (isCompared ? 13 : 14);
     const title = words(left - 10, y + (isCompared ? 7 : 0), name, color("ink"), "end", { "font-weight": isMarked ? 600 : 400 });
-    const one = (top, share, fill, thick) => [svg("rect", { x: left, y: top - thick / 2, width: Math.max(1, space * Math.min(1, Math.abs(share))), height: thick, fill, rx: 2 }), words(left + space * Math.min(1, Math.abs(share)) + 7, top, show(share), color("ink-2"), "start", { "font-size": 12 })];
+    const one = (top, x, fill, thick) => [
+      svg("rect", { x: left, y: top - thick / 2, width: length(x), height: thick, fill, rx: 2 }),
+      words(left + length(x) + 7, top, show(x), color("ink-2"), "start", { "font-size": 12 }),
+    ];
     return svg("g", {}, title, ...one(y, now, color("positive"), 15), ...(before === null ? [] : one(y + 15, before, color("before"), 9)));
   });
   return picture(width, rows.length * height + 4, label, ...groups);
 }
 
-const legend = () =>
-  html("p", { class: "legend" }, html("span", { class: "key now" }), t("answer.now"), html("span", { class: "key then" }), t(state.before ? "answer.kept" : "answer.all_on"));
+function legend() {
+  const key = (kind, text) => html("span", {}, html("span", { class: `key ${kind}` }), text);
+  return html("p", { class: "legend" }, key("now", t("answer.now")), key("then", t(state.before ? "answer.kept" : "answer.all_on")));
+}
 
 export function buildAnswer({ stations, model }) {
   let found = null;
   const draw = () => {
     if (!found.candidates) return picture(300, 40, "", words(8, 20, t("answer.nothing"), color("ink")));
     const rows = found.candidates.map(({ piece, now, before, is_original }) => [is_original ? `${piece} ✓` : piece, now, before, is_original]);
-    return bars(rows, body.clientWidth || 700, t("answer.title"));
+    const most = Math.max(...rows.flatMap(([, now, before]) => [now, before ?? 0]));
+    return bars(rows, body.clientWidth || 700, t("answer.title"), most);
   };
   const { section, body } = station("answer", 6, stations, ["answer"], draw);
   const update = (latest) => {
@@ -83,8 +90,8 @@ export function buildClasses({ stations, model }) {
   const ofText = () => {
     const isNumber = model.problem_type === "regression";
     const most = isNumber ? Math.max(...found.classes.map(Math.abs), 1e-9) : 1;
-    const rows = model.labels.map((label, i) => [label, found.classes[i] / most, found.classes_before === null ? null : found.classes_before[i] / most, false]);
-    return bars(rows, body.clientWidth || 700, t("classes.title"), isNumber ? (x) => (x * most).toFixed(3) : percent);
+    const rows = model.labels.map((label, i) => [label, found.classes[i], found.classes_before?.[i] ?? null, false]);
+    return bars(rows, body.clientWidth || 700, t("classes.title"), most, isNumber ? (x) => x.toFixed(3) : percent);
   };
   const ofPieces = () => {
     const best = (scores) => scores.indexOf(Math.max(...scores));

@@ -95,8 +95,8 @@ async function useExample(text) {
 
 function showFields() {
   const hasPair = state.pair !== null;
-  byId("text").value = state.text;
-  byId("pair").value = state.pair ?? "";
+  byId("sentence").value = state.text;
+  byId("second-sentence").value = state.pair ?? "";
   byId("pair-field").hidden = !hasPair;
   byId("pair-toggle").textContent = t(hasPair ? "ask.one" : "ask.two");
   byId("pair-toggle").setAttribute("aria-expanded", String(hasPair));
@@ -117,10 +117,10 @@ function listen() {
   let waiting = null;
   const typed = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => retype(byId("text").value, state.pair === null ? null : byId("pair").value), 350);
+    waiting = setTimeout(() => retype(byId("sentence").value, state.pair === null ? null : byId("second-sentence").value), 350);
   };
-  byId("text").addEventListener("input", typed);
-  byId("pair").addEventListener("input", typed);
+  byId("sentence").addEventListener("input", typed);
+  byId("second-sentence").addEventListener("input", typed);
   byId("pair-toggle").addEventListener("click", () => {
     const pair = state.pair === null ? t("example.pair") : null;
     state.pair = pair; // the field opens at once

@@ -25,7 +25,7 @@ export function buildHead({ stations }) {
     refill(top, heading(), chooser(found.pieces, t("head.choose"), "looks"));
     refill(figure, draw());
     const chosen = key ?? near.weights[state.piece].indexOf(Math.max(...near.weights[state.piece]));
-    refill(numbers, table(found, near, chosen, (position) => ((key = position), show())), product(found, near, chosen));
+    refill(numbers, table(found, near, chosen, (position) => ((key = position), show())), ...products(found, near, chosen));
   };
   const fetchHead = async () => {
     const mine = ++asked;
@@ -101,21 +101,31 @@ function cell(text, share, kind) {
   return html("td", {}, html("span", { class: "number-in-cell" }, text), bar);
 }
 
-/** q · k dimension by dimension, which summed and divided by the root of K is the score. */
-function product({ pieces }, { query, key, scores }, j) {
+/** The two products of a query and a key's word, dimension by dimension: q · k, and the share times v. */
+function products({ pieces }, { query, key, value, scores, weights, taken }, j) {
   const i = state.piece;
-  const products = query[i].map((x, d) => x * key[j][d]);
-  const most = Math.max(...products.map(Math.abs), 1e-9);
+  const names = { query: pieces[i].piece, key: pieces[j].piece };
+  const fits = query[i].map((x, d) => x * key[j][d]);
+  const sum = signed(fits.reduce((a, b) => a + b, 0));
+  const score = t("head.product", { ...names, sum, size: fits.length, score: signed(scores[i][j]) });
+  const share = t("head.value", { ...names, share: percent(weights[i][j]), taken: taken[i][j].toFixed(2) });
+  const gives = value[j].map((x) => weights[i][j] * x);
+  const most = Math.max(...value[j].map(Math.abs));
+  return [
+    figureOf(score, fits, Math.max(...fits.map(Math.abs)), (x, d) => `d = ${d}: ${signed(query[i][d])} · ${signed(key[j][d])} = ${signed(x)}`),
+    figureOf(share, gives, most, (x, d) => `d = ${d}: ${weights[i][j].toFixed(3)} · ${signed(value[j][d])} = ${signed(x)}`),
+  ];
+}
+
+function figureOf(text, numbers, most, tip) {
   const width = 300;
-  const cellWidth = width / products.length;
-  const bars = products.map((x, d) => {
-    const height = (30 * Math.abs(x)) / most;
-    const tip = `d = ${d}: ${signed(query[i][d])} · ${signed(key[j][d])} = ${signed(x)}`;
-    return svg("g", { "data-tip": tip }, svg("rect", { x: d * cellWidth, y: 0, width: cellWidth, height: 64, fill: "transparent" }), svg("rect", { x: d * cellWidth + 0.5, width: Math.max(1, cellWidth - 1), y: x < 0 ? 32 : 32 - height, height, fill: color(x < 0 ? "negative" : "positive") }));
+  const cellWidth = width / numbers.length;
+  const bars = numbers.map((x, d) => {
+    const height = (22 * Math.abs(x)) / (most || 1);
+    const place = { x: d * cellWidth + 0.5, width: Math.max(1, cellWidth - 1), y: x < 0 ? 24 : 24 - height, height };
+    const ground = svg("rect", { x: d * cellWidth, y: 0, width: cellWidth, height: 48, fill: "transparent" });
+    return svg("g", { "data-tip": tip(x, d) }, ground, svg("rect", { ...place, fill: color(x < 0 ? "negative" : "positive") }));
   });
-  const axis = svg("line", { x1: 0, x2: width, y1: 32, y2: 32, stroke: color("line") });
-  const text = t("head.product", { query: pieces[i].piece, key: pieces[j].piece, sum: signed(products.reduce((a, b) => a + b, 0)), size: products.length, score: signed(scores[i][j]) });
-  const drawing = picture(width, 64, text, axis, ...bars);
-  drawing.classList.add("product");
-  return html("figure", { class: "product-figure" }, html("figcaption", { class: "quiet" }, text), drawing);
+  const axis = svg("line", { x1: 0, x2: width, y1: 24, y2: 24, stroke: color("line") });
+  return html("figure", { class: "product-figure" }, html("figcaption", { class: "quiet" }, text), picture(width, 48, text, axis, ...bars));
 }

@@ -16,7 +16,8 @@ export function buildMaps({ stations, model }) {
   const update = (latest, redraw) => {
     found = latest;
     if (drawn !== found.attentions || redraw) {
-      refill(grid, ...rowsOf(found, model));
+      const beside = matchMedia("(max-width: 760px)").matches ? 6 : 96; // where the names of layers stand
+      refill(grid, ...rowsOf(found, model, (body.clientWidth || 800) - beside));
       drawn = found.attentions;
     }
     mark(grid);
@@ -27,8 +28,8 @@ export function buildMaps({ stations, model }) {
   return { section, body, update };
 }
 
-function rowsOf({ attentions }, model) {
-  const width = Math.min(112, Math.max(26, Math.floor(860 / model.heads) - 6));
+function rowsOf({ attentions }, model, space) {
+  const width = Math.min(150, Math.max(26, Math.floor(space / model.heads) - 6)); // more than fit can be scrolled to
   return attentions.map((heads, layer) => {
     const cells = heads.map((weights, head) => {
       const canvas = html("canvas", { width: weights.length, height: weights.length, "aria-hidden": "true" });
