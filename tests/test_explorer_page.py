@@ -28,7 +28,7 @@ QUIET = (
 )
 TEXT = "The file is opened for reading."
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-PATIENCE = 60_000  # ms; a page is ready within one or two, on a machine that is not busy
+PATIENCE = 30_000  # ms; a page is ready within one, on a machine that is not busy
 
 
 @pytest.fixture(scope="module")
