@@ -45,7 +45,8 @@ BESIDE = {
     "serving": {*ORDER, "text", "inference"},
     "pretraining": {*ORDER, "report", "text", "training", "inference"},
     "finetuning": {*ORDER, "report", "text", "training", "inference"},
-    "commands": {*ORDER, "report", "text", "training", "inference", "serving", "pretraining", "finetuning"},
+    "explorer": {*ORDER, "text", "inference"},
+    "commands": {*ORDER, "report", "text", "training", "inference", "serving", "pretraining", "finetuning", "explorer"},
 }
 
 
