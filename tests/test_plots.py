@@ -5,6 +5,7 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from minibert.training.plots import plot_losses, plot_runs
@@ -70,3 +71,14 @@ def test_runs_side_by_side(tmp_path, count):
     assert pixels.shape[:2] == (round(3.4 * 120), 9 * 120)
     for panel in np.split(pixels[..., :3], 2, axis=1):
         assert np.ptp(panel, axis=-1).max() > 0.2
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_runs_have_the_colours_of_losses_and_differ_in_grey(tmp_path, monkeypatch, count):
+    figures = saved_figures(monkeypatch)
+    logged = write_metrics(tmp_path, [*rows("loss"), {"step": 29, "seconds": 203.0, "eval_f1": 0.5}])
+    plot_runs({str(i): logged for i in range(count)}, tmp_path / "curves.png", "f1")
+    colors = [line.get_color() for line in figures[0].axes[0].get_lines()]
+    assert to_hex(colors[0]) == "#1b3a5c" and (count == 1 or to_hex(colors[-1]) == "#d98032")
+    greys = [np.dot(color, [0.299, 0.587, 0.114]) for color in colors]
+    assert len(greys) == count and all(np.diff(greys) > 0.05)

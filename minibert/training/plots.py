@@ -67,7 +67,10 @@ def plot_runs(logs: dict[str, Path], picture_path: Path, metric: str) -> None:
 
 
 def _shades(count: int) -> list[tuple[float, float, float]]:
-    """Colours that are distinct in grey print, too: from dark to light."""
-    from matplotlib import colormaps
+    """Colours that are distinct in grey print, too: from the dark one of `_STYLES` to the light one."""
+    from matplotlib.colors import to_rgb
 
-    return [colormaps["viridis"](0.8 * i / max(1, count - 1))[:3] for i in range(count)]
+    dark, light = (to_rgb(style["color"]) for style in _STYLES)
+    shares = [i / max(1, count - 1) for i in range(count)]
+    mixed = [[(1 - share) * a + share * b for a, b in zip(dark, light, strict=True)] for share in shares]
+    return [(red, green, blue) for red, green, blue in mixed]
