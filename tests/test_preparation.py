@@ -6,6 +6,7 @@ import pytest
 
 from minibert.pretraining.preparation import load_tokenizer, prepare, say_held_out, show_examples, unknown_share
 from minibert.text import packed, source
+from minibert.text.corpus import Part
 from minibert.text.dataset import PretrainingDataset
 from minibert.text.lines import CorpusError
 from minibert.text.packed import PackedCorpus
@@ -36,13 +37,14 @@ def test_text_is_streamed_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(packed, "BATCH_CHARACTERS", 140)  # ten documents
     readings = []
 
-    def read_documents(paths):
-        readings.append(paths)
+    def read_part(part):
+        readings.append(part)
         return (Document(["ba be bi.", "bo bu."]) for _ in range(1000))
 
-    monkeypatch.setattr(source, "read_documents", read_documents)
-    corpus, _ = prepare(["somewhere"], None, 300, tmp_path / "packed")
-    assert readings == [["somewhere"]] * 2  # for the vocabulary, and for the arrays
+    (tmp_path / "somewhere").write_text("text")
+    monkeypatch.setattr(source, "read_part", read_part)
+    corpus, _ = prepare([tmp_path / "somewhere"], None, 300, tmp_path / "packed")
+    assert readings == [Part(tmp_path / "somewhere")] * 2  # for the vocabulary, and for the arrays
     assert corpus.n_documents == 1000 and Document.most_alive <= 25
 
 

@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
 
 def predict_together(
     model: Pipeline, task: str, path: str, is_json: bool, options: dict[str, Any], processes: Processes
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """In the first process: as `records.predict`, but every process works on its share of each chunk."""
     count, failed = processes.count, True
     try:
@@ -81,8 +81,10 @@ def predict_together(
 
 def help_predict(model: Pipeline, task: str, options: dict[str, Any], processes: Processes) -> None:
     """In the other processes: work on what the first one sends, until it sends how it has ended."""
-    while not isinstance(sent := processes.scatter(None), int):
+    sent: Any = processes.scatter(None)
+    while not isinstance(sent, int):
         processes.gather(predict_chunk(model, task, *sent, **options))
+        sent = processes.scatter(None)
     if sent:
         sys.exit(sent)  # without a word: the first one says why
 

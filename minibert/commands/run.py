@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -26,12 +25,9 @@ def run_command(command: ModuleType, prog: str | None = None, arguments: Sequenc
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Call `main` and exit: with its return value, or with 2 and one line that says what was wrong with the input."""
-    is_one_of_many = int(os.environ.get("WORLD_SIZE", 1)) > 1
-    if is_one_of_many:  # `torchrun` ends all when one has failed: what is temporary is then still removed
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         status = main()
-        if is_one_of_many:
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             from minibert.training.distributed import Processes  # needs PyTorch, which takes a second to import
 
             Processes.join().leave()

@@ -131,8 +131,9 @@ def predict_chunk(
         predictions = iter(pipeline(inputs, **options))
     except InputError as error:
         bad = asked[error.index]
-        results, _ = predict_chunk(pipeline, task, chunk[: chunk.index(bad)], first, **options)
-        return results, RecordError(f"{bad.place}: {error}")
+        # There may be another bad one before it: not all are found in the order of the records.
+        results, before = predict_chunk(pipeline, task, chunk[: chunk.index(bad)], first, **options)
+        return results, before or RecordError(f"{bad.place}: {error}")
     return [r.fields | {"prediction": None if r.is_blank else next(predictions)} for r in chunk], None
 
 

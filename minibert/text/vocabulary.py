@@ -60,7 +60,7 @@ def train_vocab(
 
 def count_strings(documents: Iterable[list[str]]) -> Iterator[Counter[str]]:
     """How often each string between spaces occurs in some documents: what `train_vocab` takes instead of them."""
-    yield Counter(string for document in documents for sentence in document for string in sentence.split())
+    return _count_strings(chain.from_iterable(documents))
 
 
 def _count_words(texts: Iterable[str | Counter[str]], lowercase: bool) -> Counter[str]:

@@ -127,7 +127,8 @@ class Processes:
 
         Raises: what it raises there. The others exit without a word: the first one says why.
         """
-        error, done = None, None
+        error: Exception | None = None
+        done: Any = None
         if self.is_first:
             try:
                 done = work()
@@ -171,9 +172,8 @@ class Processes:
             path.parent.mkdir(parents=True, exist_ok=True)
         with open(path or os.devnull, "rb" if self.is_first else "wb") as file:
             for start in range(0, size, PIECE):
-                piece = bytearray(min(PIECE, size - start))
-                if self.is_first:
-                    file.readinto(piece)
+                length = min(PIECE, size - start)
+                piece = bytearray(file.read(length) if self.is_first else length)
                 dist.broadcast(torch.frombuffer(piece, dtype=torch.uint8), src=0, group=_talk())
                 if not self.is_first:
                     file.write(piece)
