@@ -217,7 +217,7 @@ def test_the_key():
         (b"[1]", "valid dictionary"),
         (b'{"inputs": NaN}', "inputs"),
         (b'{"inputs": "\\ud800"}', "half a character"),
-        (b'{"\\ud800": 1, "inputs": "q"}', "Extra inputs"),
+        (b'{"\\ud800": 1, "inputs": "q"}', "unicode"),
         (b'{"inputs": "q", "truncate": "yes"}', "truncate"),
         (b"[" * 100_000, ""),
         (b"\xff\xfe\x00", ""),

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -61,7 +62,7 @@ def measure(options: argparse.Namespace) -> None:
     embedder = minibert.pipeline("sentence-similarity", model)
     texts = cut(read_texts(options.texts), embedder.tokenizer)
     order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0)).tolist()
-    texts = [texts[i] for i in order]  # no two services, and no two rounds, get them in another order
+    texts = [texts[i] for i in order]  # for all services the same order, in which short and long ones alternate
     lengths = [len(ids) for ids in embedder.tokenizer(texts)["input_ids"]]
     print(
         f"{len(texts):,} texts, one a request, {min(lengths)} to {max(lengths)} tokens,"
@@ -71,14 +72,16 @@ def measure(options: argparse.Namespace) -> None:
         contestants = [
             stack.enter_context(started(name, command)) for name, command in commands(model, options.infinity)
         ]
-        compare_vectors(contestants, texts[:200])
+        for contestant in contestants:
+            wait_for(contestant)
+        compare_vectors(contestants, texts[:50])
+        short = [text for text, length in zip(texts, lengths, strict=True) if length <= 16][:100]
+        compare_latency(contestants[0], embedder, short, options.rounds)
         for clients in options.clients:
             for _ in range(options.rounds):
                 for contestant in contestants:
                     asyncio.run(load(contestant, texts, lengths, clients, options.seconds))
         print_table(contestants, options.clients)
-        short = [text for text, length in zip(texts, lengths, strict=True) if length <= 16][:100]
-        compare_latency(contestants[0], embedder, short, options.rounds)
         print("memory at the end: " + ", ".join(f"{c.name} {c.memory():,.0f} MiB" for c in contestants))
 
 
@@ -98,7 +101,7 @@ def commands(model: Path, infinity: str | None) -> Iterator[tuple[str, list[str]
 
 @contextmanager
 def started(name: str, command: list[str]) -> Iterator[Contestant]:
-    """A service that answers; it is stopped at the end."""
+    """A service that begins; it is stopped at the end."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     process = subprocess.Popen(
@@ -108,18 +111,23 @@ def started(name: str, command: list[str]) -> Iterator[Contestant]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        for path in ("/health", "/v1/health") * 300:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}").close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        else:
-            raise ValueError(f"{name} does not answer: {' '.join(command)}")
         yield Contestant(name, port, process)
     finally:
         process.terminate()
         process.wait()
+
+
+def wait_for(contestant: Contestant) -> None:
+    """Until it answers. Raises `ValueError` if it does not."""
+    for path in ("/health", "/v1/health") * 600:
+        if contestant.process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{contestant.port}{path}").close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise ValueError(f"{contestant.name} does not answer; started as {' '.join(map(str, contestant.process.args))}")
 
 
 def request_for(texts: list[str]) -> bytes:
@@ -142,23 +150,24 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reques
 
 async def load(contestant: Contestant, texts: list[str], lengths: list[int], clients: int, seconds: float) -> None:
     """So many clients, each with a connection of its own, that send a text as soon as they have an answer."""
-    requests, done = enumerate(map(request_for, ([text] for text in texts * 1000))), [0]
+    requests, done = enumerate(map(request_for, ([text] for text in cycle(texts)))), 0
     taken = contestant.seconds.setdefault(clients, [])
     end = time.perf_counter() + seconds
 
     async def client() -> None:
+        nonlocal done
         reader, writer = await asyncio.open_connection("127.0.0.1", contestant.port)
         while time.perf_counter() < end:
             number, request = next(requests)
             start = time.perf_counter()
             await ask(reader, writer, request)
             taken.append(time.perf_counter() - start)
-            done[0] += lengths[number % len(texts)]
+            done += lengths[number % len(texts)]
         writer.close()
 
     start = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
-    contestant.tokens_per_second.setdefault(clients, []).append(done[0] / (time.perf_counter() - start))
+    contestant.tokens_per_second.setdefault(clients, []).append(done / (time.perf_counter() - start))
 
 
 def compare_vectors(contestants: list[Contestant], texts: list[str]) -> None:
