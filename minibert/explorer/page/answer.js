@@ -15,34 +15,60 @@ function bars(rows, width, label, most = 1, show = percent) {
   const length = (x) => Math.max(1, (space * Math.min(most, Math.abs(x))) / most);
   const groups = rows.map(([name, now, before, isMarked], row) => {
     const y = row * height + (isCompared ? 13 : 14);
-    const title = words(left - 10, y + (isCompared ? 7 : 0), name, color("ink"), "end", { "font-weight": isMarked ? 600 : 400 });
+    const title = words(left - 10, y + (isCompared ? 7 : 0), name, color("ink"), "end", {
+      "font-weight": isMarked ? 600 : 400,
+    });
     const one = (top, x, fill, thick) => [
       svg("rect", { x: left, y: top - thick / 2, width: length(x), height: thick, fill, rx: 2 }),
       words(left + length(x) + 7, top, show(x), color("ink-2"), "start", { "font-size": 12 }),
     ];
-    return svg("g", {}, title, ...one(y, now, color("positive"), 15), ...(before === null ? [] : one(y + 15, before, color("before"), 9)));
+    return svg(
+      "g",
+      {},
+      title,
+      ...one(y, now, color("positive"), 15),
+      ...(before === null ? [] : one(y + 15, before, color("before"), 9)),
+    );
   });
   return picture(width, rows.length * height + 4, label, ...groups);
 }
 
 function legend() {
   const key = (kind, text) => html("span", {}, html("span", { class: `key ${kind}` }), text);
-  return html("p", { class: "legend" }, key("now", t("answer.now")), key("then", t(state.before ? "answer.kept" : "answer.all_on")));
+  return html(
+    "p",
+    { class: "legend" },
+    key("now", t("answer.now")),
+    key("then", t(state.before ? "answer.kept" : "answer.all_on")),
+  );
 }
 
 export function buildAnswer({ stations, model }) {
   let found = null;
   const draw = () => {
     if (!found.candidates) return picture(300, 40, "", words(8, 20, t("answer.nothing"), color("ink")));
-    const rows = found.candidates.map(({ piece, now, before, is_original }) => [is_original ? `${piece} ✓` : piece, now, before, is_original]);
+    const rows = found.candidates.map(({ piece, now, before, is_original }) => [
+      is_original ? `${piece} ✓` : piece,
+      now,
+      before,
+      is_original,
+    ]);
     const most = Math.max(...rows.flatMap(([, now, before]) => [now, before ?? 0]));
     return bars(rows, body.clientWidth || 700, t("answer.title"), most);
   };
   const { section, body } = station("answer", 6, stations, ["answer"], draw);
   const update = (latest) => {
     found = latest;
-    if (!model.fills_masks) return refill(body, html("p", { class: "empty" }, t("answer.no_head", { class: model.class })));
-    refill(body, followed(found), ...(found.candidates ? [finding(found), draw(), found.is_compared ? legend() : null] : [html("p", { class: "empty" }, t("answer.nothing"))]), keepRow());
+    if (!model.fills_masks)
+      return refill(body, html("p", { class: "empty" }, t("answer.no_head", { class: model.class })));
+    refill(
+      body,
+      followed(found),
+      ...(found.candidates
+        ? [finding(found), draw(), found.is_compared ? legend() : null]
+        : [html("p", { class: "empty" }, t("answer.nothing"))]),
+      keepRow(),
+    );
   };
   return { section, update };
 }
@@ -51,28 +77,56 @@ export function buildAnswer({ stations, model }) {
 function followed({ pieces, position }) {
   const masks = pieces.map((piece, i) => ({ ...piece, i })).filter(({ piece }) => piece === "[MASK]");
   if (masks.length < 2) return null;
-  const buttons = masks.map(({ original, i }) => toggle(original, i === position, () => change({ position: i }), { class: "small", "data-key": `mask-${i}` }));
+  const buttons = masks.map(({ original, i }) =>
+    toggle(original, i === position, () => change({ position: i }), { class: "small", "data-key": `mask-${i}` }),
+  );
   return html("div", { class: "row" }, html("span", { class: "quiet" }, t("answer.which")), ...buttons);
 }
 
 function finding({ candidates }) {
   const original = candidates.find(({ is_original }) => is_original);
-  if (!original) return html("p", { class: "finding" }, t("answer.best", { piece: candidates[0].piece, p: percent(candidates[0].now) }));
+  if (!original)
+    return html(
+      "p",
+      { class: "finding" },
+      t("answer.best", { piece: candidates[0].piece, p: percent(candidates[0].now) }),
+    );
   const values = { piece: original.piece, p: percent(original.now), rank: original.rank };
   return html("p", { class: "finding" }, t(original.rank === 1 ? "answer.right" : "answer.rank", values));
 }
 
 function keepRow() {
-  const keep = html("button", { type: "button", onclick: () => change({ before: viewOf() }), "data-key": "keep" }, t("answer.keep"));
-  const forget = state.before ? html("button", { type: "button", onclick: () => change({ before: null }), "data-key": "forget" }, t("answer.forget")) : null;
-  return html("div", { class: "row" }, keep, forget, state.before ? html("span", { class: "quiet" }, t("answer.kept_is", { text: state.before.text })) : null);
+  const keep = html(
+    "button",
+    { type: "button", onclick: () => change({ before: viewOf() }), "data-key": "keep" },
+    t("answer.keep"),
+  );
+  const forget = state.before
+    ? html(
+        "button",
+        { type: "button", onclick: () => change({ before: null }), "data-key": "forget" },
+        t("answer.forget"),
+      )
+    : null;
+  return html(
+    "div",
+    { class: "row" },
+    keep,
+    forget,
+    state.before ? html("span", { class: "quiet" }, t("answer.kept_is", { text: state.before.text })) : null,
+  );
 }
 
 export function buildPair({ stations, model }) {
   let found = null;
   const rows = () => [
     [t("pair.follows"), found.next_sentence, found.next_sentence_before, false],
-    [t("pair.random"), 1 - found.next_sentence, found.next_sentence_before === null ? null : 1 - found.next_sentence_before, false],
+    [
+      t("pair.random"),
+      1 - found.next_sentence,
+      found.next_sentence_before === null ? null : 1 - found.next_sentence_before,
+      false,
+    ],
   ];
   const draw = () => bars(rows(), body.clientWidth || 700, t("pair.title"));
   const { section, body } = station("pair", 7, stations, ["pair"], draw);

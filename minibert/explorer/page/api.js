@@ -5,7 +5,9 @@ async function ask(path, options) {
   const found = await response.json();
   if (response.ok) return found;
   const detail = found.detail ?? response.statusText;
-  throw new Error(typeof detail === "string" ? detail : detail.map((part) => `${part.loc.join(".")}: ${part.msg}`).join("; "));
+  throw new Error(
+    typeof detail === "string" ? detail : detail.map((part) => `${part.loc.join(".")}: ${part.msg}`).join("; "),
+  );
 }
 
 const post = (path, body) =>

@@ -14,7 +14,14 @@ export function chooser(pieces, label, name) {
   };
   const buttons = pieces.map(({ piece }, position) => {
     const isChosen = position === state.piece;
-    const options = { type: "button", class: "choice", role: "radio", "aria-checked": String(isChosen), tabindex: isChosen ? 0 : -1, "data-key": `${name}-${position}` };
+    const options = {
+      type: "button",
+      class: "choice",
+      role: "radio",
+      "aria-checked": String(isChosen),
+      tabindex: isChosen ? 0 : -1,
+      "data-key": `${name}-${position}`,
+    };
     return html("button", { ...options, onclick: () => change({ piece: position }) }, piece);
   });
   return html("div", { class: "chooser", role: "radiogroup", "aria-label": label, onkeydown: move }, ...buttons);

@@ -5,7 +5,8 @@ const SVG = "http://www.w3.org/2000/svg";
 function filled(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "style") node.style.cssText = value; // as an attribute, the page's own policy forbids it
+    else if (name === "style")
+      node.style.cssText = value; // as an attribute, the page's own policy forbids it
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
   }
@@ -14,7 +15,8 @@ function filled(node, attributes, children) {
 }
 
 export const html = (tag, attributes = {}, ...children) => filled(document.createElement(tag), attributes, children);
-export const svg = (tag, attributes = {}, ...children) => filled(document.createElementNS(SVG, tag), attributes, children);
+export const svg = (tag, attributes = {}, ...children) =>
+  filled(document.createElementNS(SVG, tag), attributes, children);
 export const byId = (id) => document.getElementById(id);
 
 /** An SVG picture of so many pixels, with a text for those who cannot see it. */
@@ -29,7 +31,8 @@ export function words(x, y, text, fill, anchor = "start", more = {}) {
   return svg("text", { x, y, fill, "text-anchor": anchor, "dominant-baseline": "central", ...more }, text);
 }
 
-export const percent = (p) => (p >= 0.0995 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
+export const percent = (p) =>
+  p >= 0.0995 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %";
 export const signed = (x, digits = 2) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(digits);
 
 /** A button that is on or off. */

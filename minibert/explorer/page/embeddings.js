@@ -17,8 +17,16 @@ export function buildEmbeddings({ stations, model }) {
   const { section, body } = station("embeddings", 2, stations, ["embeddings"], draw);
   const update = (latest) => {
     found = latest;
-    const note = t(model.hidden > model.shown_dimensions ? "embeddings.first" : "embeddings.all", { shown: model.shown_dimensions, all: model.hidden });
-    refill(body, chooser(found.pieces, t("embeddings.choose"), "embedded"), draw(), html("p", { class: "quiet" }, note, " ", t("embeddings.legend")));
+    const note = t(model.hidden > model.shown_dimensions ? "embeddings.first" : "embeddings.all", {
+      shown: model.shown_dimensions,
+      all: model.hidden,
+    });
+    refill(
+      body,
+      chooser(found.pieces, t("embeddings.choose"), "embedded"),
+      draw(),
+      html("p", { class: "quiet" }, note, " ", t("embeddings.legend")),
+    );
   };
   return { section, update };
 }
@@ -31,11 +39,20 @@ function strips({ embeddings, pieces }, model, width) {
   const rows = ROWS.map((name, row) => {
     const { values, norms } = embeddings[name];
     const numbers = values[state.piece];
-    const most = Math.max(...ROWS.slice(0, name === "normed" ? 5 : 4).filter((r) => (name === "normed") === (r === "normed")).flatMap((r) => embeddings[r].values[state.piece].map(Math.abs)), 1e-9);
+    const most = Math.max(
+      ...ROWS.slice(0, name === "normed" ? 5 : 4)
+        .filter((r) => (name === "normed") === (r === "normed"))
+        .flatMap((r) => embeddings[r].values[state.piece].map(Math.abs)),
+      1e-9,
+    );
     const top = row * HEIGHT + (narrow ? 20 : 8);
     const middle = top + 17;
-    const bars = numbers.map((x, d) => bar(x, left + d * cell, middle, cell, most, `${t(`embeddings.${name}`)} · d = ${d} · ${signed(x, 3)}`));
-    const label = narrow ? words(left, top - 9, t(`embeddings.${name}`), color("ink-2"), "start", { "font-size": 12 }) : words(left - 14, middle, t(`embeddings.${name}`), color("ink"), "end");
+    const bars = numbers.map((x, d) =>
+      bar(x, left + d * cell, middle, cell, most, `${t(`embeddings.${name}`)} · d = ${d} · ${signed(x, 3)}`),
+    );
+    const label = narrow
+      ? words(left, top - 9, t(`embeddings.${name}`), color("ink-2"), "start", { "font-size": 12 })
+      : words(left - 14, middle, t(`embeddings.${name}`), color("ink"), "end");
     const sign = words(narrow ? 8 : 6, middle, SIGNS[name], color("ink-2"), "middle", { "font-size": 17 });
     return svg(
       "g",
@@ -56,5 +73,10 @@ function bar(x, left, middle, cell, most, text) {
   const height = (16 * Math.abs(x)) / most;
   const y = x < 0 ? middle : middle - height;
   const shape = { x: left + cell * 0.08, width: cell * 0.84, y, height, fill: color(x < 0 ? "negative" : "positive") };
-  return svg("g", { "data-tip": text }, svg("rect", { x: left, y: middle - 17, width: cell, height: 34, fill: "transparent" }), svg("rect", shape));
+  return svg(
+    "g",
+    { "data-tip": text },
+    svg("rect", { x: left, y: middle - 17, width: cell, height: 34, fill: "transparent" }),
+    svg("rect", shape),
+  );
 }

@@ -14,13 +14,23 @@ import { buildStream } from "./stream.js";
 import { LANGUAGES, language, t, useLanguage } from "./text.js";
 import { closeTour, isFirstVisit, isTourOpen, openTour, redrawTour } from "./tour.js";
 
-const BUILDERS = [buildPieces, buildEmbeddings, buildMaps, buildHead, buildStream, buildAnswer, buildPair, buildClasses];
+const BUILDERS = [
+  buildPieces,
+  buildEmbeddings,
+  buildMaps,
+  buildHead,
+  buildStream,
+  buildAnswer,
+  buildPair,
+  buildClasses,
+];
 const ONLY_SEEN = ["layer", "head", "piece"]; // changes that the server's numbers of a view do not depend on
 
 let context = null; // the model and the stations' sources, from the server
 let built = []; // the stations
 let found = null; // the numbers of the view
 let asked = 0;
+let shown = 0;
 
 async function ask(changed) {
   const mine = ++asked;
@@ -42,12 +52,16 @@ async function show(changed, redraw = false) {
   showBar(found);
   showStatus();
   for (const { update, section } of built) await update(found, section.id === "attention" ? redraw : changed);
-  document.body.dataset.ready = String(asked); // tests wait for it
+  document.body.dataset.ready = String(++shown); // tests wait for it
 }
 
 function showStatus() {
   const best = found.candidates?.[0];
-  byId("status").textContent = best ? t("bar.status", { piece: best.piece, p: percent(best.now) }) : context.model.fills_masks ? t("bar.nothing") : "";
+  byId("status").textContent = best
+    ? t("bar.status", { piece: best.piece, p: percent(best.now) })
+    : context.model.fills_masks
+      ? t("bar.nothing")
+      : "";
 }
 
 onChange((changed) => {
@@ -63,7 +77,10 @@ async function retype(text, pair) {
   try {
     const { pieces } = await api.look({ text, pair });
     if (mine !== asked) return;
-    const texts = [[old.text, text], [old.pair, pair ?? ""]];
+    const texts = [
+      [old.text, text],
+      [old.pair, pair ?? ""],
+    ];
     const along = (positions) => movedPositions(positions, old.pieces, pieces, texts);
     change({ text, pair, masked: along(state.masked), flipped: along(state.flipped), position: null, piece: null });
   } catch (error) {
@@ -88,7 +105,9 @@ async function useExample(text) {
   const start = text.indexOf("{");
   const [plain, end] = [text.replace(/[{}]/g, ""), text.indexOf("}") - 1];
   const { pieces } = await api.look({ text: plain });
-  const masked = pieces.flatMap(({ word, characters }, i) => (word !== null && characters[0] >= start && characters[1] <= end ? [i] : []));
+  const masked = pieces.flatMap(({ word, characters }, i) =>
+    word !== null && characters[0] >= start && characters[1] <= end ? [i] : [],
+  );
   change({ text: plain, pair: null, masked, flipped: [], position: null, piece: null });
   showFields();
 }
@@ -117,7 +136,10 @@ function listen() {
   let waiting = null;
   const typed = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => retype(byId("sentence").value, state.pair === null ? null : byId("second-sentence").value), 350);
+    waiting = setTimeout(
+      () => retype(byId("sentence").value, state.pair === null ? null : byId("second-sentence").value),
+      350,
+    );
   };
   byId("sentence").addEventListener("input", typed);
   byId("second-sentence").addEventListener("input", typed);

@@ -13,7 +13,8 @@ function save(blob, name) {
 function source(picture) {
   const copy = picture.cloneNode(true);
   const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  for (const [name, value] of Object.entries({ width: "100%", height: "100%", fill: color("surface") })) ground.setAttribute(name, value);
+  for (const [name, value] of Object.entries({ width: "100%", height: "100%", fill: color("surface") }))
+    ground.setAttribute(name, value);
   copy.prepend(ground);
   return new XMLSerializer().serializeToString(copy);
 }

@@ -9,7 +9,12 @@ import { t } from "./text.js";
 export function buildMaps({ stations, model }) {
   let found = null;
   const { section, body } = station("attention", 3, stations, [], () => asPicture(body, found, model));
-  const grid = html("div", { class: "maps", role: "grid", "aria-label": t("attention.grid"), onkeydown: (event) => onKey(event, model) });
+  const grid = html("div", {
+    class: "maps",
+    role: "grid",
+    "aria-label": t("attention.grid"),
+    onkeydown: (event) => onKey(event, model),
+  });
   const tools = html("div", { class: "row" });
   body.append(grid, tools);
   let drawn = null; // the numbers that the canvases show
@@ -22,7 +27,16 @@ export function buildMaps({ stations, model }) {
     }
     mark(grid);
     const isAnyOff = state.heads_off.length + state.layers_off.length > 0;
-    const all = html("button", { type: "button", disabled: !isAnyOff, onclick: () => change({ heads_off: [], layers_off: [] }), "data-key": "all-on" }, t("attention.all_on"));
+    const all = html(
+      "button",
+      {
+        type: "button",
+        disabled: !isAnyOff,
+        onclick: () => change({ heads_off: [], layers_off: [] }),
+        "data-key": "all-on",
+      },
+      t("attention.all_on"),
+    );
     refill(tools, all, html("span", { class: "quiet" }, t("attention.hint")));
   };
   return { section, body, update };
@@ -34,14 +48,30 @@ function rowsOf({ attentions }, model, space) {
     const cells = heads.map((weights, head) => {
       const canvas = html("canvas", { width: weights.length, height: weights.length, "aria-hidden": "true" });
       paint(canvas, weights);
-      const options = { type: "button", class: "map", role: "gridcell", "data-layer": layer, "data-head": head, "data-key": `map-${layer}-${head}` };
-      const click = (event) => (event.shiftKey ? change({ heads_off: toggledHead(layer, head) }) : change({ layer, head }));
-      const button = html("button", { ...options, onclick: click, "data-tip": t("attention.head", { layer, head }) }, canvas);
+      const options = {
+        type: "button",
+        class: "map",
+        role: "gridcell",
+        "data-layer": layer,
+        "data-head": head,
+        "data-key": `map-${layer}-${head}`,
+      };
+      const click = (event) =>
+        event.shiftKey ? change({ heads_off: toggledHead(layer, head) }) : change({ layer, head });
+      const button = html(
+        "button",
+        { ...options, onclick: click, "data-tip": t("attention.head", { layer, head }) },
+        canvas,
+      );
       button.style.setProperty("--size", `${width}px`);
       return button;
     });
     const flip = () => change({ layers_off: toggled(state.layers_off, layer) });
-    const label = toggle(t("attention.layer", { layer }), false, flip, { class: "layer small", "data-layer-switch": layer, "data-key": `layer-${layer}` });
+    const label = toggle(t("attention.layer", { layer }), false, flip, {
+      class: "layer small",
+      "data-layer-switch": layer,
+      "data-key": `layer-${layer}`,
+    });
     return html("div", { class: "maps-row", role: "row" }, label, html("div", { class: "maps-cells" }, ...cells));
   });
 }
@@ -52,7 +82,9 @@ function paint(canvas, weights) {
   const size = weights.length;
   const image = context.createImageData(size, size);
   const most = Math.max(...weights.flat());
-  weights.forEach((row, i) => row.forEach((weight, j) => image.data.set([...ramp(weight / most), 255], 4 * (i * size + j))));
+  weights.forEach((row, i) =>
+    row.forEach((weight, j) => image.data.set([...ramp(weight / most), 255], 4 * (i * size + j))),
+  );
   context.putImageData(image, 0, 0);
 }
 
@@ -94,11 +126,27 @@ function asPicture(body, found, model) {
     const [layer, head] = [Number(button.dataset.layer), Number(button.dataset.head)];
     const place = { x: 70 + head * (side + 8), y: 30 + layer * (side + 8), width: side, height: side };
     const href = button.querySelector("canvas").toDataURL();
-    const map = svg("image", { ...place, href, opacity: isOff(layer, head) ? 0.25 : 1, style: "image-rendering: pixelated" });
+    const map = svg("image", {
+      ...place,
+      href,
+      opacity: isOff(layer, head) ? 0.25 : 1,
+      style: "image-rendering: pixelated",
+    });
     const edge = svg("rect", { ...place, fill: "none", stroke: color("line") });
     return svg("g", {}, map, edge);
   });
-  const layers = Array.from({ length: model.layers }, (_, layer) => words(60, 30 + layer * (side + 8) + side / 2, t("attention.layer", { layer }), color("ink-2"), "end"));
-  const heads = Array.from({ length: model.heads }, (_, head) => words(70 + head * (side + 8) + side / 2, 14, String(head), color("ink-2"), "middle"));
-  return picture(70 + model.heads * (side + 8), 30 + model.layers * (side + 8), t("attention.grid"), ...images, ...layers, ...heads);
+  const layers = Array.from({ length: model.layers }, (_, layer) =>
+    words(60, 30 + layer * (side + 8) + side / 2, t("attention.layer", { layer }), color("ink-2"), "end"),
+  );
+  const heads = Array.from({ length: model.heads }, (_, head) =>
+    words(70 + head * (side + 8) + side / 2, 14, String(head), color("ink-2"), "middle"),
+  );
+  return picture(
+    70 + model.heads * (side + 8),
+    30 + model.layers * (side + 8),
+    t("attention.grid"),
+    ...images,
+    ...layers,
+    ...heads,
+  );
 }

@@ -23,7 +23,10 @@ function maskWord(group) {
   const positions = group.map(({ position }) => position);
   const isMasked = positions.every((position) => state.masked.includes(position));
   const others = state.masked.filter((position) => !positions.includes(position));
-  change({ masked: isMasked ? others : [...others, ...positions].sort((a, b) => a - b), position: isMasked ? null : positions[0] });
+  change({
+    masked: isMasked ? others : [...others, ...positions].sort((a, b) => a - b),
+    position: isMasked ? null : positions[0],
+  });
 }
 
 export function showBar(found) {
@@ -33,7 +36,11 @@ export function showBar(found) {
     const isMasked = group.every(({ position }) => state.masked.includes(position));
     const isFollowed = group.some(({ position }) => position === found.position);
     const label = t(isMasked ? "bar.unmask" : "bar.mask", { word: text });
-    const options = { class: `chip${isFollowed ? " followed" : ""}`, title: label, "data-key": `word-${group[0].position}` };
+    const options = {
+      class: `chip${isFollowed ? " followed" : ""}`,
+      title: label,
+      "data-key": `word-${group[0].position}`,
+    };
     return toggle(text, isMasked, () => maskWord(group), options);
   });
   refill(byId("words"), ...chips);
@@ -42,28 +49,48 @@ export function showBar(found) {
 
 export function buildPieces({ stations, model }) {
   const { section, body } = station("pieces", 1, stations, ["pieces"]);
-  const update = ({ pieces }) => refill(body, html("div", { class: "pieces" }, ...pieces.map((piece, position) => card(piece, position, model))));
+  const update = ({ pieces }) =>
+    refill(body, html("div", { class: "pieces" }, ...pieces.map((piece, position) => card(piece, position, model))));
   return { section, update };
 }
 
 function card({ piece, id, original, segment, word }, position, model) {
   const isMasked = state.masked.includes(position);
-  const mask = () => change({ masked: toggled(state.masked, position).sort((a, b) => a - b), position: isMasked ? null : position });
+  const mask = () =>
+    change({ masked: toggled(state.masked, position).sort((a, b) => a - b), position: isMasked ? null : position });
   const name =
     word === null
       ? html("span", { class: "piece special" }, piece)
-      : toggle(piece, isMasked, mask, { class: "piece", title: t(isMasked ? "bar.unmask" : "bar.mask", { word: original }), "data-key": `piece-${position}` });
+      : toggle(piece, isMasked, mask, {
+          class: "piece",
+          title: t(isMasked ? "bar.unmask" : "bar.mask", { word: original }),
+          "data-key": `piece-${position}`,
+        });
   const flip = () => change({ flipped: toggled(state.flipped, position) });
   const letter = "AB"[segment] ?? segment;
   const which =
     model.segments > 1
-      ? toggle(letter, state.flipped.includes(position), flip, { class: `segment s${segment}`, title: t("pieces.flip"), "aria-label": t("pieces.flip_of", { piece, letter }), "data-key": `segment-${position}` })
+      ? toggle(letter, state.flipped.includes(position), flip, {
+          class: `segment s${segment}`,
+          title: t("pieces.flip"),
+          "aria-label": t("pieces.flip_of", { piece, letter }),
+          "data-key": `segment-${position}`,
+        })
       : html("span", {}, letter);
   return html(
     "div",
     { class: "card" },
     name,
-    html("dl", {}, html("dt", {}, t("pieces.id")), html("dd", {}, id), html("dt", {}, t("pieces.position")), html("dd", {}, position), html("dt", {}, t("pieces.segment")), html("dd", {}, which)),
+    html(
+      "dl",
+      {},
+      html("dt", {}, t("pieces.id")),
+      html("dd", {}, id),
+      html("dt", {}, t("pieces.position")),
+      html("dd", {}, position),
+      html("dt", {}, t("pieces.segment")),
+      html("dd", {}, which),
+    ),
     isMasked ? html("span", { class: "quiet was" }, original) : null,
   );
 }

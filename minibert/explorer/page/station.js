@@ -12,7 +12,13 @@ export function station(name, number, stations, sources, draw) {
   const section = html(
     "section",
     { class: "station", id: name, "aria-labelledby": `${name}-title` },
-    html("div", { class: "head" }, html("span", { class: "number" }, number), html("h2", { id: `${name}-title` }, t(`${name}.title`)), save),
+    html(
+      "div",
+      { class: "head" },
+      html("span", { class: "number" }, number),
+      html("h2", { id: `${name}-title` }, t(`${name}.title`)),
+      save,
+    ),
     html("p", { class: "lead" }, t(`${name}.lead`)),
     body,
     ...sources.map((source) => behind(source, stations[source])),
@@ -25,7 +31,9 @@ function behind(name, { snippets, chapter, heading, has_course }) {
   equations.innerHTML = EQUATIONS[name].join(""); // constants of ours
   const place = `${chapter} · ${heading}`;
   const address = `/explorer/course/${chapter}#:~:text=${encodeURIComponent(heading)}`;
-  const link = has_course ? html("a", { href: address, target: "_blank", rel: "noopener" }, place) : html("span", {}, place);
+  const link = has_course
+    ? html("a", { href: address, target: "_blank", rel: "noopener" }, place)
+    : html("span", {}, place);
   return html(
     "details",
     { class: "behind" },
@@ -38,7 +46,12 @@ function behind(name, { snippets, chapter, heading, has_course }) {
 
 function snippet({ file, name, first_line, lines }) {
   const rows = lines.map(([text, matters], i) =>
-    html("span", { class: matters ? "line matters" : "line" }, html("span", { class: "line-number", "aria-hidden": "true" }, first_line + i), text + "\n"),
+    html(
+      "span",
+      { class: matters ? "line matters" : "line" },
+      html("span", { class: "line-number", "aria-hidden": "true" }, first_line + i),
+      text + "\n",
+    ),
   );
   return html(
     "figure",

@@ -36,7 +36,25 @@ export function showStep(number) {
       "div",
       { class: "row between" },
       html("button", { type: "button", onclick: closeTour, "data-key": "close" }, t("tour.close")),
-      html("span", { class: "row" }, html("button", { type: "button", disabled: step === 0, onclick: () => showStep(step - 1), "data-key": "back" }, t("tour.back")), html("button", { type: "button", class: "primary", onclick: () => (isLast ? closeTour() : showStep(step + 1)), "data-key": "next" }, t(isLast ? "tour.done" : "tour.next"))),
+      html(
+        "span",
+        { class: "row" },
+        html(
+          "button",
+          { type: "button", disabled: step === 0, onclick: () => showStep(step - 1), "data-key": "back" },
+          t("tour.back"),
+        ),
+        html(
+          "button",
+          {
+            type: "button",
+            class: "primary",
+            onclick: () => (isLast ? closeTour() : showStep(step + 1)),
+            "data-key": "next",
+          },
+          t(isLast ? "tour.done" : "tour.next"),
+        ),
+      ),
     ),
   );
 }
