@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -19,9 +20,14 @@ import equations  # noqa: E402
 import interface  # noqa: E402
 import links  # noqa: E402
 import pages  # noqa: E402
+import settings  # noqa: E402
 
 EQUATIONS = equations.groups(ROOT / "docs" / "equations.md")
 CODE = pages.code_files()
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 # --- annotated source
@@ -69,6 +75,7 @@ def test_equations_stand_beside_the_functions_that_compute_them():
     function = page.partition("## `scaled_dot_product_attention`")[2].partition("\n## ")[0]
     assert r"\sqrt K" in function and "(#equations-1)" in function
     assert page.count(r"\sqrt K") == 1, "once on a page"
+    assert r"\qquad" not in page, "what stands side by side is too wide for a column"
 
 
 def test_every_function_with_an_equation_has_its_formula_or_a_link():
@@ -166,15 +173,32 @@ def test_the_site_holds_together_without_a_network(site):
 
 
 def test_both_languages_have_the_same_pages_and_a_search(site):
-    english, chinese = (
-        {str(p.relative_to(site / code)) for p in (site / code).rglob("*.html")} for code in ("en", "zh")
-    )
+    folders = (site / "en", site / "zh")
+    english, chinese = ({str(path.relative_to(folder)) for path in folder.rglob("*.html")} for folder in folders)
     assert english == chinese and len(english) > len(CODE)
-    assert "attent" in (site / "en" / "searchindex.js").read_text(encoding="utf-8")
-    assert "注意力" in (site / "zh" / "searchindex.js").read_text(encoding="utf-8")
+    for folder, word in zip(folders, ("attent", "注意力"), strict=True):
+        assert json.dumps(word) in read(folder / "searchindex.js")
+        script = read(folder / "_static" / "language_data.js")
+        (stemmer,) = re.findall(r"window\.Stemmer = (\w+);", script)
+        assert f"{stemmer}=function" in script, "the search calls what is not there"
 
 
 def test_an_existing_folder_is_not_overwritten(tmp_path):
     command = [sys.executable, str(ROOT / "docs" / "site" / "build.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "exists and is no earlier site" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_diagram_has_a_page():
+    drawn = {path.stem for path in (ROOT / "docs/images/diagrams").glob("*.svg") if not path.stem.endswith(".zh")}
+    assert set(settings.DIAGRAMS.values()) == drawn and set(settings.DIAGRAMS) <= set(CODE)
+
+
+def test_the_address_of_the_repository_gives_every_notebook_a_link_to_colab(tmp_path, monkeypatch):
+    for module in (pages, links):
+        monkeypatch.setattr(module, "REPOSITORY", "https://github.com/somebody/minibert")
+    notebook = pages.notebooks()[0]
+    pages.Stage(tmp_path, "en").write_notebook(notebook)
+    written = read(tmp_path / notebook)
+    assert f"https://colab.research.google.com/github/somebody/minibert/blob/main/{notebook}" in written
+    assert r"repository = \"https://github.com/somebody/minibert\"" in written

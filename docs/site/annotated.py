@@ -85,7 +85,7 @@ def as_markdown(docstring: str) -> str:
     for line in docstring.splitlines():
         if part := PART.match(line):
             in_part = True
-            written += ["", f"**{part[1]}**" + (f": {literal(part[2])}" if part[2] else ""), ""]
+            written += ["", f"**{part[1]}**: {literal(part[2])}"] if part[2] else ["", f"**{part[1]}**", ""]
         elif in_part and (entry := ENTRY.match(line)):
             written.append(f"- `{entry[1]}`: {literal(entry[2])}")
         elif in_part and line.startswith("    "):
@@ -129,11 +129,17 @@ def page(file: str, source: str, equations: list[Group], top: str, say: Callable
         words = [as_markdown(piece.words)]
         for group in equations:
             if piece.name and (file, piece.name) in group.computed_by:
-                words += [] if group in shown else group.formulas
+                words += [] if group in shown else map(narrow, group.formulas)
                 words.append(f"[{say('equations')}: {group.title}](#equations-{group.section})")
                 shown.append(group)
         written += row("\n\n".join(filter(None, words)), piece)
     return "\n".join(written) + "\n"
+
+
+def narrow(formula: str) -> str:
+    """A formula with everything that stands side by side in it one below the other, for a column."""
+    parts = [part.strip() for part in formula.strip("$").split(r"\qquad")]
+    return "\n\n".join(f"$$\n{part}\n$$" for part in parts)
 
 
 def row(words: str, piece: Piece) -> list[str]:

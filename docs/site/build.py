@@ -49,7 +49,20 @@ def build(language: str, stage: Path, out: Path) -> None:
     shutil.copy(mathjax(), static)
     shutil.copy(HERE / "conf.py", stage)
     shutil.copytree(HERE / "templates", stage / "templates")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", stage, out, "-d", stage / ".trees"]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-j",
+        "auto",
+        stage,
+        out,
+        "-d",
+        stage / ".trees",
+    ]
     environment = {**os.environ, "SITE_LANGUAGE": language}
     if subprocess.run([*map(str, command)], env=environment).returncode:
         sys.exit(f"the site in {LANGUAGES[language]} has not been built; Sphinx says above what is wrong")

@@ -11,9 +11,10 @@ import equations
 import interface
 import links
 import nbformat
-from settings import REPOSITORY, WORDS
+from settings import DIAGRAMS, REPOSITORY, WORDS
 
 ROOT = Path(__file__).parent.parent.parent
+EQUATIONS = "docs/equations.md"
 CODE = ("minibert", "scripts")  # folders whose files have a page
 LANGUAGES = {"en": "English", "zh": "中文"}
 # The rows of README's first table are the book.
@@ -27,7 +28,7 @@ class Stage:
 
     def __init__(self, folder: Path, language: str) -> None:
         self.folder, self.language = folder, language
-        self.equations = equations.groups(ROOT / "docs" / "equations.md")
+        self.equations = equations.groups(ROOT / EQUATIONS)
         self.readers = readers()
 
     def say(self, key: str) -> str:
@@ -67,7 +68,7 @@ class Stage:
     def write_page(self, page: str) -> None:
         path, remark = self.original(page)
         text = self.relink(path.read_text(encoding="utf-8"), page)
-        if page == "docs/equations.md":
+        if page == EQUATIONS:
             text = links.with_functions(text, ROOT)
             sections = iter(range(len(self.equations)))
             text = re.sub(r"^## ", lambda _: f"(equations-{next(sections)})=\n## ", text, flags=re.MULTILINE)
@@ -105,21 +106,21 @@ class Stage:
         return "```{seealso}\n" + "\\\n".join(shown) + "\n```\n" if shown else ""
 
     def write_source(self, file: str) -> None:
+        """A page of code, under its diagram and the notebooks that it is read with."""
         top = []
         if reading := self.readers.get(file):
             stems = [f"[{PurePosixPath(page).stem.replace('_', ' ')}](/{page})" for page in sorted(reading)]
             top.append(f"**{self.say('notebooks')}** {' · '.join(stems)}")
         if REPOSITORY:
             top.append(f"[{self.say('source')}]({REPOSITORY}/blob/{links.BRANCH}/{file})")
+        if file in DIAGRAMS:
+            suffix = ".svg" if self.language == "en" else ".zh.svg"
+            top.append(f"![{DIAGRAMS[file]}](/docs/images/diagrams/{DIAGRAMS[file]}{suffix})")
         source = (ROOT / file).read_text(encoding="utf-8")
-        text = annotated.page(file, source, self.equations, "\n\n".join(top), self.say)
+        text = links.with_papers(annotated.page(file, source, self.equations, "\n\n".join(top), self.say))
         if file.endswith("/__init__.py") and file != "minibert/model/__init__.py":
-            others = [
-                f"/{place_of(other)}"
-                for other in code_files()
-                if PurePosixPath(other).parent == PurePosixPath(file).parent and other != file
-            ]
-            text += toctree("", others)
+            room = [other for other in code_files() if PurePosixPath(other).parent == PurePosixPath(file).parent]
+            text += toctree("", [in_margin(other) for other in room if other != file])
         self.write(place_of(file), text)
 
     def write_interface(self) -> None:
@@ -130,36 +131,33 @@ class Stage:
     def write_start(self) -> None:
         """README with the table of contents."""
         self.write_page("README.md")
-        model = [f"/{place_of(f'minibert/model/{file}')}" for file in book()]
-        others = [
-            f"/{place_of(file)}" for file in code_files() if file.endswith("/__init__.py") and file.count("/") > 1
-        ]
-        others = [place for place in others if not place.startswith("/source/minibert/model/")]
-        alone = [f"/{place_of(file)}" for file in code_files() if file.count("/") == 1]
-        trees = [
-            toctree(self.say("Read along"), ["/notebooks/README.md", *(f"/{page}" for page in notebooks())]),
-            toctree(
-                self.say("The book: BERT in its source"),
-                ["/docs/equations.md", f"/{place_of('minibert/model/__init__.py')}", *model],
-            ),
-            toctree(self.say("The other rooms"), [*others, *alone]),
-            toctree(
-                self.say("Reference"),
-                [
-                    "/interface.md",
-                    *(f"/{page}" for page in written_pages()[1:] if "README" not in page and "equations" not in page),
-                ],
-            ),
-        ]
+        model = ["minibert/model/__init__.py", *(f"minibert/model/{file}" for file in book())]
+        rooms = [file for file in code_files() if file.endswith("/__init__.py") and file.count("/") > 1]
+        alone = [file for file in code_files() if file.count("/") == 1]
+        others = [file for file in (*rooms, *alone) if file not in model]
+        texts = [f"/{page}" for page in written_pages() if page not in ("README.md", "notebooks/README.md", EQUATIONS)]
+        contents = {
+            "Read along": ["/notebooks/README.md", *(f"/{page}" for page in notebooks())],
+            "The book: BERT in its source": [f"/{EQUATIONS}", *map(in_margin, model)],
+            "The other rooms": [*map(in_margin, others)],
+            "Reference": ["/interface.md", *texts],
+        }
         path = self.folder / "index.md"
+        trees = [toctree(self.say(caption), places) for caption, places in contents.items()]
         path.write_text(path.read_text(encoding="utf-8") + "\n".join(trees), encoding="utf-8")
 
 
 def toctree(caption: str, places: list[str]) -> str:
     """A part of the table of contents, shown in the margin only."""
-    return "\n".join(
-        ["", "```{toctree}", ":hidden:", f":caption: {caption}" if caption else ":maxdepth: 1", "", *places, "```", ""]
-    )
+    options = [":hidden:", f":caption: {caption}"] if caption else [":hidden:"]
+    return "\n".join(["", "```{toctree}", *options, "", *places, "```", ""])
+
+
+def in_margin(file: str) -> str:
+    """A page of code under a short name: that of the file, or of the folder that an `__init__.py` stands for."""
+    path = PurePosixPath(file)
+    is_room = path.name == "__init__.py"
+    return f"{f'{path.parent.name}/' if is_room else path.name} </{place_of(file)}>"
 
 
 @cache

@@ -15,12 +15,22 @@ PAPERS = {
     "Vaswani et al. 2017": "https://arxiv.org/abs/1706.03762",
 }
 
+# Which of docs/images/diagrams stands at the top of which page of source.
+DIAGRAMS = {
+    "minibert/model/embeddings.py": "embedding-sum",
+    "minibert/model/attention.py": "attention-heads",
+    "minibert/model/encoder.py": "residual-stream",
+    "minibert/model/bert.py": "architecture",
+    "minibert/model/tasks.py": "pretrain-finetune",
+    "minibert/model/config.py": "parameters",
+    "minibert/model/packing.py": "padded-packed",
+    "minibert/text/masking.py": "pairs-and-masking",
+}
+
 # What stands around the pages: (English, Chinese).
 WORDS = {
-    "minibert": ("minibert", "minibert"),
     "Read along": ("Read along", "跟着读"),
     "The book: BERT in its source": ("The book: BERT in its source", "书：源码里的 BERT"),
-    "What makes it robust and fast": ("What makes it robust and fast", "让它可靠而快速的部分"),
     "The other rooms": ("The other rooms", "其他房间"),
     "Reference": ("Reference", "参考"),
     "The Python interface": ("The Python interface", "Python 接口"),
@@ -29,10 +39,6 @@ WORDS = {
     "papers": ("Papers", "论文"),
     "notebooks": ("Notebooks", "笔记本"),
     "run": ("Run it in Colab", "在 Colab 中运行"),
-    "whole file": (
-        "The whole file is one page: words on the left, code on the right.",
-        "整个文件一页：左边文字，右边代码。",
-    ),
     "not translated": ("", "本页还没有中文版，以下是英文原文。"),
     "docstrings": ("From the docstrings of the code.", "取自代码中的文档字符串，均为英文。"),
 }
