@@ -63,19 +63,38 @@ def test_rounds_are_compared_with_themselves(benchmarks):
 def test_train_prints_speeds_shares_memory_and_ratios():
     ending = start("benchmark", "train", *TINY, "--seconds", 0.01)
     assert ending.code == 0, ending
-    for library in ("minibert", "transformers"):
+    for library in ("minibert", "transformers", "by hand"):
         for precision in ("bf16", "fp32"):
             row = re.search(rf"^{library} {precision} +([\d,]+) +\d+% +([\d,]+) MiB$", ending.out, re.MULTILINE)
             assert row and all(float(number.replace(",", "")) > 0 for number in row.groups()), ending
     assert re.search(r"^matmul peak: [\d,]+ GFLOP/s in fp32, [\d,]+ GFLOP/s in bf16$", ending.out, re.MULTILINE)
-    ratios = re.findall(
-        r"^(\S+ \S+ / \S+ \S+): [\d.]+ times the speed, [\d.]+ of the memory$", ending.out, re.MULTILINE
-    )
+    ratios = re.findall(r"^(\S+ \S+ / \S.*): [\d.]+ times the speed, [\d.]+ of the memory$", ending.out, re.MULTILINE)
     assert ratios == [
         "minibert bf16 / transformers fp32",
         "minibert fp32 / transformers fp32",
         "minibert bf16 / transformers bf16",
+        "minibert bf16 / by hand bf16",
+        "minibert fp32 / by hand fp32",
     ]
+
+
+def test_the_machine_is_named(benchmarks):
+    text = benchmarks("machine").describe_machine()
+    assert f"PyTorch uses {torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads" in text
+
+
+def test_the_reference_by_hand_has_its_own_loss_and_gradients(benchmarks):
+    step = benchmarks("pretraining_step")
+    work = step.Workload(layers=1, hidden=32, vocab_size=100, batch=2, length=16, attention="eager", device="cpu")
+    _, theirs = step.build_models(work)
+    (batch,) = work.batches(1)
+    found = []
+    for model in (theirs, step.LabelledLogitsByHand(theirs)):
+        theirs.zero_grad()
+        loss = model(**batch).loss
+        loss.backward()
+        found.append([loss.detach(), *(x.grad.clone() for x in theirs.parameters() if x.grad is not None)])
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_trainers_are_compared(benchmarks, capsys):

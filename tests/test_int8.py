@@ -10,13 +10,7 @@ from script_runs import ROOT
 from torch import nn
 
 from minibert import pipeline
-from minibert.inference.int8 import Int8Linear, check_device, largest_weight
-
-
-def int8(linear):
-    linear.__class__ = Int8Linear
-    linear.pack()
-    return linear
+from minibert.inference.int8 import check_device, in_int8, largest_weight
 
 
 @pytest.fixture
@@ -31,7 +25,7 @@ def test_a_product_is_as_near_as_its_steps(linear, shift):
     x = x + shift * x.std(1, keepdim=True)
     with torch.no_grad():
         expected = linear(x)
-        found = int8(linear)(x)
+        found = in_int8(linear)(x)
     # Rounding moves a value by at most half a step: at most so far is each of the products.
     of_x = (x.amax(1) - x.amin(1)) / 255 / 2
     of_w = linear.weight.abs().amax(1) / largest_weight() / 2
@@ -44,7 +38,7 @@ def test_a_product_is_as_near_as_its_steps(linear, shift):
 @torch.no_grad()
 def test_a_row_does_not_depend_on_the_others(linear):
     x = torch.randn(9, 48)
-    together = int8(linear)(x)
+    together = in_int8(linear)(x)
     assert all(torch.equal(together[i : i + 1], linear(x[i : i + 1])) for i in range(9))
     assert linear(x[:0]).shape == (0, 40)
 
@@ -54,7 +48,7 @@ def test_rows_of_one_value(linear):
     linear.weight[3] = 0
     x = torch.tensor([0.0, 2.5, -1e30, 1e-30])[:, None].expand(4, 48).contiguous()
     expected = linear(x)
-    found = int8(linear)(x)
+    found = in_int8(linear)(x)
     assert ((found - expected).norm(dim=1) <= 0.02 * expected.norm(dim=1)).all()
     assert torch.equal(found[:, 3], linear.bias[3].expand(4))
 
@@ -63,7 +57,7 @@ def test_rows_of_one_value(linear):
 def test_what_is_no_number_is_not_made_one(linear):
     x = torch.randn(3, 48)
     x[0, 5], x[1, 7] = torch.nan, torch.inf
-    finite = int8(linear)(x).isfinite()
+    finite = in_int8(linear)(x).isfinite()
     assert not finite[:2].any() and finite[2].all()
 
 
@@ -72,7 +66,7 @@ def test_without_a_bias():
     linear = nn.Linear(8, 4, bias=False)
     x = torch.randn(5, 8)
     expected = linear(x)
-    torch.testing.assert_close(int8(linear)(x), expected, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(in_int8(linear)(x), expected, rtol=0.05, atol=0.05)
 
 
 EXTREMES = """
@@ -99,7 +93,7 @@ def test_it_is_for_cpus():
     with pytest.raises(ValueError, match=message):
         pipeline("fill-mask", "minibert-tiny", precision="int8", device="meta")
     with pytest.raises(ValueError, match=message):
-        int8(nn.Linear(4, 4, device="meta"))
+        in_int8(nn.Linear(4, 4, device="meta"))
 
 
 def test_it_needs_onednn(monkeypatch):

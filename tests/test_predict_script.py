@@ -111,8 +111,8 @@ def test_int8_is_for_who_asks(lines, capsys):
     folder = checkpoint("BertForSequenceClassification")
     arguments = ("--task", "text-classification", "--model", folder, "--precision")
     found, exact = (printed(script_runs.call(capsys, "predict", lines, *arguments, name)) for name in ("int8", "fp32"))
-    assert found[0]["prediction"] == pipeline("text-classification", folder, precision="int8")("a [MASK] b")
-    scores = [record[0]["prediction"]["score"] for record in (found, exact)]
+    assert found[0]["prediction"] == pipeline("text-classification", folder, precision="int8")("a [MASK] b")[0]
+    scores = [records[0]["prediction"]["score"] for records in (found, exact)]
     assert 0 < abs(scores[0] - scores[1]) < 0.01
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from minibert.inference.int8 import Int8Linear
+from minibert.inference.int8 import in_int8
 from minibert.model.encoder import Encoder
 from minibert.model.pretrained import BertPreTrainedModel
 
@@ -72,16 +72,16 @@ def _view(module: nn.Module) -> nn.Module:
 
 
 def _converted(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    view, in_int8 = _view(module), dtype == torch.int8
+    view = _view(module)
+    others = torch.float32 if dtype == torch.int8 else dtype
     view.training = False
     for name, parameter in module._parameters.items():
-        converted = None if parameter is None else parameter.detach().to(torch.float32 if in_int8 else dtype)
+        converted = None if parameter is None else parameter.detach().to(others)
         view._parameters[name] = converted  # type: ignore[assignment] # a plain tensor, which nobody can train
     for name, part in module._modules.items():
         view._modules[name] = None if part is None else _converted(part, dtype)
-    if in_int8 and type(module) is nn.Linear:
-        view.__class__ = Int8Linear  # its hooks stay
-        view.pack()
+    if dtype == torch.int8 and type(view) is nn.Linear:
+        return in_int8(view)
     return view
 
 

@@ -25,7 +25,7 @@ SMALLEST = torch.finfo(torch.float32).tiny  # of scales: a row of one value has 
 
 
 class Int8Linear(nn.Linear):
-    """A linear layer made of another's weights by `pack`. It computes, and cannot be trained."""
+    """A linear layer that `in_int8` has made of another. It computes, and cannot be trained."""
 
     def pack(self) -> None:
         """Take the integers from `weight`, which is not read again. Raises `ValueError` for one not on a CPU."""
@@ -46,6 +46,14 @@ class Int8Linear(nn.Linear):
         )  # cut off, so half a step more is to the nearest
         y = torch.addcmul(self.shift, _product(integers, self.packed, self.scale), step)
         return y.addcmul_(torch.add(lowest, step, alpha=ZERO), self.sums)
+
+
+def in_int8(linear: nn.Linear) -> Int8Linear:
+    """`linear` itself, which is another class from now on; its hooks stay. Raises `ValueError` as `pack`."""
+    linear.__class__ = Int8Linear
+    assert isinstance(linear, Int8Linear)
+    linear.pack()
+    return linear
 
 
 def check_device(device: torch.device) -> None:
@@ -74,5 +82,7 @@ def largest_weight() -> int:
 def _product(x: Tensor, packed: Tensor, scale: Tensor, zero: int = ZERO) -> Tensor:
     """s (x - zero) · q_w: x (T, D) uint8 and a packed weight (F, D) -> (T, F) in fp32"""
     no_offsets = torch.zeros(len(scale), dtype=torch.long)  # of the weights
-    after = (None, 1.0, 0, torch.float32, "none", [], "")  # no bias, no new scale, no activation
-    return torch.ops.onednn.qlinear_pointwise(x, 1.0, zero, packed, scale, no_offsets, *after)
+    # No bias, no new scale, no activation.
+    return torch.ops.onednn.qlinear_pointwise(
+        x, 1.0, zero, packed, scale, no_offsets, None, 1.0, 0, torch.float32, "none", [], ""
+    )

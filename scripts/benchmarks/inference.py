@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.encoders import REFERENCE, Encoder, encoders
+from benchmarks.machine import describe_machine
 from benchmarks.matmul_bound import matmul_seconds
 from benchmarks.startup import measure_startup
 from benchmarks.timing import Speeds, median_ratio
@@ -45,9 +46,9 @@ def measure(options: argparse.Namespace) -> None:
     texts = cut(read_texts(options.texts), tokenizer)
     lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    place = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
+    print(describe_machine())
     print(
-        f"{place}, torch {torch.__version__}, transformers {transformers.__version__},"
+        f"torch {torch.__version__}, transformers {transformers.__version__},"
         f" sentence-transformers {sentence_transformers.__version__}"
     )
     print(f"{len(texts):,} texts, {sum(lengths):,} tokens, {min(lengths)} to {max(lengths)} a text; {model}")

@@ -7,6 +7,7 @@ import torch
 import transformers
 
 from benchmarks.flops import matmul_speed
+from benchmarks.machine import describe_machine
 from benchmarks.memory import peak_memory
 from benchmarks.pretraining_step import CONTESTANTS, Workload, build_step
 from benchmarks.timing import Speeds, median_ratio, speeds_in_turn
@@ -16,6 +17,8 @@ COMPARISONS = (
     ("minibert bf16", "transformers fp32"),
     ("minibert fp32", "transformers fp32"),
     ("minibert bf16", "transformers bf16"),
+    ("minibert bf16", "by hand bf16"),
+    ("minibert fp32", "by hand fp32"),
 )
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 DIFFERENT_BATCHES = 4
@@ -98,14 +101,14 @@ def _measure_steps(work: Workload, rounds: int, seconds: float) -> Speeds:
     losses = {name: step(batches[0]).item() for name, step in steps.items()}
     expected = losses["transformers fp32"]
     for name, loss in losses.items():
-        if not abs(loss - expected) <= LOSS_TOLERANCE[name.split()[1]] * expected:
+        if not abs(loss - expected) <= LOSS_TOLERANCE[name.split()[-1]] * expected:
             raise ValueError(f"the first loss of {name} is {loss}, that of transformers fp32 {expected}")
     return speeds_in_turn(steps, batches, rounds, seconds, torch.device(work.device))
 
 
 def _print_setting(work: Workload) -> None:
-    place = torch.cuda.get_device_name() if work.device == "cuda" else f"{torch.get_num_threads()} threads"
-    print(f"{place}, torch {torch.__version__}, transformers {transformers.__version__}")
+    print(describe_machine())
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}")
     print(
         f"{work.layers} layers × {work.hidden}, vocabulary {work.vocab_size:,}, batches of {work.batch} ×"
         f" {work.length} tokens, {work.batch * work.labels_per_sequence:,} labels,"
@@ -121,7 +124,7 @@ def _print_speeds(
         steps_per_second = statistics.median(rounds)
         row = f"{name:24}{steps_per_second * work.tokens:12,.0f}"
         if peaks:
-            share = steps_per_second * work.flops / peaks[name.split()[1]]
+            share = steps_per_second * work.flops / peaks[name.split()[-1]]
             row += f"{share:18.0%}{memory[name] / 2**20:11,.0f} MiB"
         print(row)
 
