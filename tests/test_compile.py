@@ -8,8 +8,11 @@ import torch
 from reference import ATTENTIONS, assert_near, gradient_difference, our_model
 from torch import nn
 from torch._dynamo.backends.debugging import aot_eager
+from torch.utils.data import Dataset
 
 import minibert
+from minibert.training.arguments import TrainingArguments
+from minibert.training.trainer import Trainer
 
 
 class Counting:
@@ -86,6 +89,27 @@ def test_a_whole_model_without_a_break(backend):
         assert_near(found.prediction_logits, plain(**batch).prediction_logits, 1e-5)
         assert_near(found.loss, plain(**batch).loss, 1e-5)
     assert backend.programs == 1
+
+
+class Texts(Dataset):
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, number):
+        return {"input_ids": [*range(1, 4 + number % 9)], "label": number % 2}
+
+
+@pytest.mark.parametrize("make", ["model", "model_init"])
+def test_the_trainer_compiles(make, backend, tmp_path):
+    args = TrainingArguments(
+        tmp_path, torch_compile_backend=backend, max_steps=6, save_strategy="no", report_to="none", disable_tqdm=True
+    )
+    assert args.torch_compile
+    model = our_model("BertForSequenceClassification")
+    trainer = Trainer(args=args, train_dataset=Texts(), **{make: model if make == "model" else lambda: model})
+    trainer.train()
+    trainer.evaluate(Texts())
+    assert backend.programs in (2, 3, 4)  # of ragged batches, and of full ones, in training and evaluation
 
 
 def test_it_stays_the_same_model(backend, tmp_path):

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 from forced_gpu import Waits, copied_to_gpu, force_gpu
-from reference import mask_of, our_model, task_batch
+from reference import assert_near, mask_of, our_model, task_batch
 from torch.utils.data import Dataset
 
 from minibert.training.arguments import TrainingArguments
@@ -157,3 +157,62 @@ def test_what_is_not_a_number_is_found_before_it_is_saved(on_gpu, tmp_path):
     assert "nan" not in (tmp_path / "metrics.jsonl").read_text().lower()
     assert "at step 7, seen after step 20;" in explode()
     assert "at step 7, seen after step 11;" in explode(max_steps=11)
+
+
+# --- where there is one
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, found none")
+FLAT, PADDED, FULL = ("bfloat16", "right"), ("float32", "right"), ("bfloat16", None)
+
+
+@needs_gpu
+@pytest.mark.parametrize(("dtype", "mask"), [FLAT, PADDED, FULL], ids=["flat", "padded", "full"])
+@pytest.mark.parametrize("compile_layers", [False, True], ids=["eager", "compiled"])
+def test_the_three_ways_to_attend_on_a_gpu(dtype, mask, compile_layers):
+    model = our_model("BertForPreTraining")
+    batch = task_batch("BertForPreTraining", model.config, None if mask is None else mask_of(mask))
+    expected = model(**batch)
+    gradients = torch.autograd.grad(expected.loss, list(model.parameters()))
+    model.to("cuda", getattr(torch, dtype))
+    if compile_layers:
+        model.compile()
+    found = model(**{name: x.cuda() for name, x in batch.items()})
+    tolerance = 1e-4 if dtype == "float32" else 5e-2
+    for key in ("loss", "prediction_logits", "seq_relationship_logits"):
+        assert_near(found[key].cpu().float(), expected[key], tolerance, key)
+    largest = max(float(x.abs().max()) for x in gradients)
+    for x, y in zip(torch.autograd.grad(found.loss, list(model.parameters())), gradients, strict=True):
+        assert float((x.cpu().float() - y).abs().max()) <= tolerance * largest
+
+
+@needs_gpu
+@pytest.mark.parametrize(
+    "changes", [{"bf16": True}, {"fp16": True}, {"tf32": True}, {"bf16": True, "torch_compile": True}]
+)
+def test_a_gpu_learns_and_goes_on_from_a_checkpoint(changes, tmp_path):
+    changes |= {"save_strategy": "steps", "save_steps": 25}
+    run(tmp_path / "whole", "BertForMaskedLM", model := our_model("BertForMaskedLM"), **changes)
+    rest = our_model("BertForMaskedLM")
+    run(
+        tmp_path / "rest",
+        "BertForMaskedLM",
+        rest,
+        max_steps=50,
+        resume_from_checkpoint=tmp_path / "whole/checkpoint-25",
+        **changes,
+    )
+    for x, y in zip(model.parameters(), rest.parameters(), strict=True):
+        assert_near(x.cpu(), y.cpu(), 1e-2)
+
+
+@needs_gpu
+def test_pytorch_counts_as_many_waits():
+    model = our_model("BertForPreTraining").to("cuda", torch.bfloat16)
+    batch = {name: x.cuda() for name, x in task_batch("BertForPreTraining", model.config, mask_of("right")).items()}
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with pytest.warns(UserWarning, match="synchronizing") as warned:
+            model(**batch, labelled_logits_only=True, label_count=5.0).loss.backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len([w for w in warned if "synchronizing" in str(w.message)]) <= 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference import ATTENTIONS, assert_near, mask_of, our_model, task_batch, tiny_config
 
 from minibert.model.encoder import Encoder
-from minibert.model.packing import Packing, flash_attention_for, form_for, fused_attention
+from minibert.model.packing import Packing, attend, flash_attention_for, form_for, fused_attention
 
 RAGGED = torch.tensor([[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]])
 
@@ -207,10 +207,14 @@ def test_the_kernel_for_flat_tokens_gets_what_it_needs(on_gpu, monkeypatch):
     model = our_model("BertForMaskedLM").double()
     batch = task_batch("BertForMaskedLM", model.config, mask_of("gaps"))
     expected = model(**batch)
+    gradients = torch.autograd.grad(expected.loss, list(model.parameters()))
     monkeypatch.setattr(
         "minibert.model.packing.flash_attention_for", lambda dtype: lambda *x: calls.append(1) or by_sequence(*x)
     )
-    assert_near(model(**batch).logits, expected.logits, 1e-12)
+    found = model(**batch)
+    assert_near(found.logits, expected.logits, 1e-12)
+    for x, y in zip(torch.autograd.grad(found.loss, list(model.parameters())), gradients, strict=True):
+        assert_near(x, y, 1e-12)
     assert len(calls) == model.config.num_hidden_layers
     calls.clear()
     model(**batch, output_attentions=True)  # it has no weights to show,
@@ -221,6 +225,17 @@ def test_the_kernel_for_flat_tokens_gets_what_it_needs(on_gpu, monkeypatch):
         layer.attention.dropout.p = 0.1
     model.train()(**batch)  # and drops nothing
     assert not calls
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_kernel_takes_what_it_is_given(dtype):
+    """Its shapes and those of its gradients, without computing anything: as far as one comes without a GPU."""
+    tensors = [torch.empty(31, 4, 8, dtype=dtype, device="meta", requires_grad=True) for _ in range(3)]
+    packing = Packing(5, 9, offsets=torch.empty(6, dtype=torch.int32, device="meta"))
+    context, weights = attend(fused_attention, *tensors, packing, dropout=0.0, output_attentions=False)
+    assert context.shape == (31, 4, 8) and context.dtype == dtype and weights is None
+    gradients = torch.autograd.grad(context.sum(), tensors)
+    assert [(x.shape, x.dtype) for x in gradients] == [((31, 4, 8), dtype)] * 3
 
 
 def test_where_there_is_such_a_kernel(monkeypatch):

@@ -186,7 +186,7 @@ class ModelChanges(nn.Module):
         """Keep all activations for the backward pass, as usual."""
         self.base_model.encoder.gradient_checkpointing = False
 
-    def compile(self, **options: Any) -> None:  # type: ignore[override]
+    def compile(self, **options: Any) -> None:
         """Compile every layer of the encoder in place, where nearly all the work is: one program for all batches.
 
         What the layers have between them stays readable, for a debugger and for hooks; files and names stay as they

@@ -87,7 +87,7 @@ class Resumable(Evaluator):
         """Set up all that changes in a run, as it is at its first step or as the checkpoint has it."""
         args = self.args
         if self.model_init is not None:
-            self.model = self._new_model(args.seed).to(self.processes.device)
+            self.model = self._ready(self._new_model(args.seed))
         torch.manual_seed(args.seed + self.processes.rank)  # dropout alone uses it
         if args.gradient_checkpointing:
             if not hasattr(self.model, "gradient_checkpointing_enable"):

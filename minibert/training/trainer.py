@@ -107,7 +107,7 @@ class Trainer(Resumable):
         own_loader = type(self).get_eval_dataloader is not Evaluator.get_eval_dataloader
         if self.args.eval_strategy != "no" and self.eval_dataset is None and not own_loader:
             raise ValueError(f"train needs an eval_dataset, because eval_strategy is {self.args.eval_strategy!r}")
-        with only_run_in(self.args.output_dir, self.processes.is_first):
+        with only_run_in(self.args.output_dir, self.processes.is_first), self._float32_products():
             return self._run(resume_from_checkpoint or self.args.resume_from_checkpoint)
 
     def _run(self, checkpoint: str | Path | bool | None) -> TrainOutput:
