@@ -22,8 +22,9 @@ class Counting:
         self.programs = 0
 
     def __call__(self, graph, inputs):
+        program = aot_eager(graph, inputs)  # gives up, to be asked once more, on floats that turn out to be constants
         self.programs += 1
-        return aot_eager(graph, inputs)
+        return program
 
 
 @pytest.fixture
