@@ -146,7 +146,7 @@ def _use_attention_of_reference(name: str, model: transformers.PreTrainedModel) 
 def rectangular(on: bool = True) -> Iterator[None]:
     """Inside, our models keep padding in the batch and hide it, as they do while they are traced."""
 
-    def rectangle(mask: Tensor | None, batch_size: int, seq_len: int, round_up: bool = False) -> Packing:
+    def rectangle(mask: Tensor | None, batch_size: int, seq_len: int, **form: bool) -> Packing:
         return Packing(batch_size, seq_len, None if mask is None else mask != 0)
 
     with pytest.MonkeyPatch.context() as patch:

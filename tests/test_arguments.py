@@ -2,12 +2,15 @@
 
 from dataclasses import MISSING, fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 import transformers
 from torch import nn
 
 from minibert.training.arguments import TrainingArguments
+from minibert.training.evaluator import Evaluator
 from minibert.training.trainer import Trainer
 
 
@@ -136,3 +139,22 @@ def test_float16_is_for_gpus(monkeypatch, gpu, arguments, found):
     with pytest.raises(ValueError, match=f"^fp16=True is for a GPU, in place of bf16, found {found}; leave it out"):
         TrainingArguments("run", fp16=True, **arguments)
     assert TrainingArguments("run", fp16=gpu).fp16 is gpu
+
+
+def test_each_of_three_asks_for_compiled_layers():
+    assert not TrainingArguments("run").torch_compile
+    for one in ({"torch_compile": True}, {"torch_compile_backend": "eager"}, {"torch_compile_mode": "max-autotune"}):
+        assert TrainingArguments("run", **one).torch_compile
+
+
+def test_tf32_is_for_a_gpu(monkeypatch):
+    assert TrainingArguments("run", tf32=False, use_cpu=True).tf32 is False
+    with pytest.raises(ValueError, match="^tf32=True is for a GPU, found a CPU"):
+        TrainingArguments("run", tf32=True, use_cpu=True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    usual = torch.get_float32_matmul_precision()
+    for chosen, inside in ((None, usual), (True, "high"), (False, "highest")):
+        args = TrainingArguments("run", tf32=chosen)
+        with Evaluator._float32_products(SimpleNamespace(args=args)):
+            assert torch.get_float32_matmul_precision() == inside
+        assert torch.get_float32_matmul_precision() == usual

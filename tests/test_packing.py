@@ -2,17 +2,16 @@
 
 import itertools
 import sys
-from collections import Counter
 
 import pytest
 import torch
+from forced_gpu import force_gpu
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from reference import ATTENTIONS, assert_near, mask_of, our_model, task_batch
-from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from reference import ATTENTIONS, assert_near, mask_of, our_model, task_batch, tiny_config
 
-from minibert.model.packing import Packing, computes_in_bf16_on_a_cpu, flash_attention_for, fused_attention
+from minibert.model.encoder import Encoder
+from minibert.model.packing import Packing, attend, flash_attention_for, form_for, fused_attention
 
 RAGGED = torch.tensor([[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 1]])
 
@@ -92,15 +91,31 @@ def test_few_numbers_of_rows_are_met():
     assert packing.fill_up(x := torch.ones(992, 2)) is x
 
 
-def test_rows_are_added_where_that_saves_something(monkeypatch):
-    layer = nn.Linear(2, 2)
-    assert not computes_in_bf16_on_a_cpu(layer)
-    assert not computes_in_bf16_on_a_cpu(nn.Linear(2, 2, device="meta", dtype=torch.bfloat16))
-    assert computes_in_bf16_on_a_cpu(nn.Linear(2, 2, dtype=torch.bfloat16))
+def test_the_form_is_what_suits_the_encoder(monkeypatch):
+    def form(**options) -> tuple[bool, bool]:
+        return tuple(form_for(encoder.to(**options)).values())
+
+    encoder = Encoder(tiny_config())
+    assert [*form_for(encoder)] == ["round_up", "in_groups"]
+    assert form() == (False, True)
     with torch.autocast("cpu", torch.bfloat16):
-        assert computes_in_bf16_on_a_cpu(layer)
+        assert form() == (True, True)
         monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-        assert not computes_in_bf16_on_a_cpu(layer)
+        assert form() == (False, False)
+        monkeypatch.undo()
+    assert form(dtype=torch.bfloat16) == (True, True)
+    assert form(device="meta") == (False, True)
+    encoder.layer[0].compile()  # which does nothing before it is called
+    assert form(dtype=torch.bfloat16) == (False, False)
+
+
+@given(masks())
+def test_without_groups_rows_stay_in_their_order(mask):
+    packing = Packing.from_mask(mask, *mask.shape, in_groups=False)
+    x = torch.randn(*mask.shape, 3)
+    assert not packing.groups and packing.offsets is None
+    assert torch.equal(packing.flatten(x), x[mask != 0])
+    assert torch.equal(packing.unflatten(packing.flatten(x)), x * mask[..., None])
 
 
 @given(masks())
@@ -141,26 +156,7 @@ def test_while_tracing_padding_stays_in(monkeypatch):
 
 @pytest.fixture
 def on_gpu(monkeypatch) -> None:
-    """All tensors count as lying on a GPU; they are still computed here."""
-    for module in ("packing", "inputs", "losses"):
-        monkeypatch.setattr(f"minibert.model.{module}.is_on_gpu", lambda x: True)
-
-
-class Waits(TorchDispatchMode):
-    """Counts the operations at which a processor waits for a GPU: those that need a value, or a size, of it."""
-
-    NAMES = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "unique", "unique_consecutive", "_unique2")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        by_mask = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
-        if name in self.NAMES or by_mask:
-            self.count[name] += 1
-        return func(*args, **(kwargs or {}))
+    force_gpu(monkeypatch)
 
 
 @given(masks())
@@ -211,10 +207,14 @@ def test_the_kernel_for_flat_tokens_gets_what_it_needs(on_gpu, monkeypatch):
     model = our_model("BertForMaskedLM").double()
     batch = task_batch("BertForMaskedLM", model.config, mask_of("gaps"))
     expected = model(**batch)
+    gradients = torch.autograd.grad(expected.loss, list(model.parameters()))
     monkeypatch.setattr(
         "minibert.model.packing.flash_attention_for", lambda dtype: lambda *x: calls.append(1) or by_sequence(*x)
     )
-    assert_near(model(**batch).logits, expected.logits, 1e-12)
+    found = model(**batch)
+    assert_near(found.logits, expected.logits, 1e-12)
+    for x, y in zip(torch.autograd.grad(found.loss, list(model.parameters())), gradients, strict=True):
+        assert_near(x, y, 1e-12)
     assert len(calls) == model.config.num_hidden_layers
     calls.clear()
     model(**batch, output_attentions=True)  # it has no weights to show,
@@ -227,24 +227,22 @@ def test_the_kernel_for_flat_tokens_gets_what_it_needs(on_gpu, monkeypatch):
     assert not calls
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_kernel_takes_what_it_is_given(dtype):
+    """Its shapes and those of its gradients, without computing anything: as far as one comes without a GPU."""
+    tensors = [torch.empty(31, 4, 8, dtype=dtype, device="meta", requires_grad=True) for _ in range(3)]
+    packing = Packing(5, 9, offsets=torch.empty(6, dtype=torch.int32, device="meta"))
+    context, weights = attend(fused_attention, *tensors, packing, dropout=0.0, output_attentions=False)
+    assert context.shape == (31, 4, 8) and context.dtype == dtype and weights is None
+    gradients = torch.autograd.grad(context.sum(), tensors)
+    assert [(x.shape, x.dtype) for x in gradients] == [((31, 4, 8), dtype)] * 3
+
+
 def test_where_there_is_such_a_kernel(monkeypatch):
     assert flash_attention_for(torch.float32) is None
     assert flash_attention_for(torch.bfloat16) is not None
     monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", None)  # an older PyTorch
     assert flash_attention_for(torch.float16) is None
-
-
-@pytest.mark.parametrize(("options", "most"), [({}, 1), ({"labels": True}, 2)], ids=["a forward", "a loss"])
-def test_a_gpu_is_waited_for_as_seldom_as_can_be(options, most, on_gpu):
-    model = our_model("BertForPreTraining")
-    batch = task_batch("BertForPreTraining", model.config, mask_of("gaps"))
-    if not options:
-        batch = {name: x for name, x in batch.items() if name not in ("labels", "next_sentence_label")}
-    with Waits() as waits:
-        outputs = model(**batch, labelled_logits_only=bool(options))
-        if options:
-            outputs.loss.backward()
-    assert sum(waits.count.values()) <= most, waits.count
 
 
 def test_values_are_checked_without_waiting(on_gpu):

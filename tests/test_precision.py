@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 
-from minibert.model.precision import dtype_of, has_fast_bf16, warn_where_bf16_is_emulated
+from minibert.model.precision import dtype_of, has_fast_bf16, mixed_precision, warn_where_bf16_is_emulated
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor only where there is no GPU")
@@ -59,3 +59,18 @@ def test_bf16_in_hardware_is_not_talked_about(monkeypatch):
 def test_other_names_are_refused(name):
     with pytest.raises(ValueError, match="precision must be one of auto, fp32, bf16, int8, got"):
         dtype_of(name)
+
+
+@pytest.mark.parametrize(
+    ("bf16", "gpu", "expected"),
+    [
+        (True, True, (True, False)),
+        (False, True, (False, True)),
+        (True, False, (True, False)),
+        (False, False, (False, False)),
+    ],
+)
+def test_training_is_in_float16_on_a_gpu_without_bf16(bf16, gpu, expected, monkeypatch):
+    monkeypatch.setattr("minibert.model.precision.has_fast_bf16", lambda: bf16)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert (mixed_precision()["bf16"], mixed_precision()["fp16"]) == expected

@@ -11,7 +11,7 @@ from minibert.finetuning.contrastive import SimCSE
 from minibert.finetuning.frozen import FrozenEncoderTrainer
 from minibert.finetuning.task import Task
 from minibert.model.config import BertConfig
-from minibert.model.precision import has_fast_bf16
+from minibert.model.precision import mixed_precision
 from minibert.model.pretrained import BertPreTrainedModel
 from minibert.model.weights import quiet_loading
 from minibert.report import say
@@ -130,7 +130,7 @@ def _trainer(task: Task, model: Trainable, tokenizer: BertTokenizer, plan: Plan,
         metric_for_best_model=task.metric,
         early_stopping_patience=plan.early_stopping,
         seed=seed,
-        bf16=has_fast_bf16(),
+        **mixed_precision(),
     )
     model.freeze(plan.freeze)
     trainer_class = FrozenEncoderTrainer if plan.freeze == "encoder" else Trainer
@@ -165,7 +165,8 @@ def _describe(name: str, model: Trainable, args: TrainingArguments) -> None:
     say("model", f"{name}: {shape}, {everything / 1e6:.1f} million parameters{part}")
     batches = f"batches of {args.per_device_train_batch_size}, learning rate {args.learning_rate:g}"
     epochs = f"{args.num_train_epochs:g} epoch{'' if args.num_train_epochs == 1 else 's'}"
-    say("training", f"{epochs}, {batches}, {'bfloat16' if args.bf16 else 'float32'}")
+    number_format = "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32"
+    say("training", f"{epochs}, {batches}, {number_format}")
 
 
 def _epochs(folder: Path, metric: str) -> list[float]:

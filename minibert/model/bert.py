@@ -10,7 +10,7 @@ from minibert.model.embeddings import Embeddings
 from minibert.model.encoder import Encoder
 from minibert.model.inputs import Inputs
 from minibert.model.outputs import ModelOutput
-from minibert.model.packing import Packing, computes_in_bf16_on_a_cpu
+from minibert.model.packing import Packing, form_for
 from minibert.model.pretrained import BertPreTrainedModel
 
 
@@ -83,8 +83,7 @@ class BertModel(BertPreTrainedModel):
         output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         inputs = Inputs.check(config, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         batch_size, seq_len = inputs.words.shape[:2]
-        round_up = computes_in_bf16_on_a_cpu(self.encoder)
-        packing = Packing.from_mask(inputs.attention_mask, batch_size, seq_len, round_up)
+        packing = Packing.from_mask(inputs.attention_mask, batch_size, seq_len, **form_for(self.encoder))
         words, segments, positions = map(packing.flatten, (inputs.words, inputs.segment_ids, inputs.position_ids))
         x = self.embeddings(words, segments, positions)  # (T, D)
         x, hidden_states, attentions = self.encoder(x, packing, output_attentions, output_hidden_states)

@@ -28,8 +28,9 @@ def cross_entropy(
     _check_labels(labels, logits, ignore_index)
     # Logits over a vocabulary are much larger than a processor's cache. Some rows at a time, softmax and its gradient
     # stay in it, and the memory of one block serves the next. A GPU would only have more kernels to launch.
-    rows = max(1, len(logits) if logits.is_cuda else BLOCK // logits.shape[1])
-    blocks = zip(logits.split(rows), labels.split(rows), strict=True)
+    at_once = logits.is_cuda or torch.compiler.is_compiling()
+    rows = max(1, BLOCK // logits.shape[1])
+    blocks = [(logits, labels)] if at_once else zip(logits.split(rows), labels.split(rows), strict=True)
     losses = [F.cross_entropy(x, y, ignore_index=ignore_index, reduction="sum") for x, y in blocks]
     total = sum(losses[1:], losses[0])
     if label_count is None:

@@ -31,7 +31,7 @@ from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 # query, key, value (B, H, S, K), key_mask (B, S), dropout -> the context (B, H, S, K), and perhaps the weights
 Attention = Callable[..., tuple[Tensor, Tensor | None]]
@@ -53,8 +53,21 @@ class Packing:
     round_up: bool = False  # see `fill_up`
 
     @classmethod
-    def from_mask(cls, attention_mask: Tensor | None, batch_size: int, seq_len: int, round_up: bool = False) -> Self:
-        """The packing of a batch in which `attention_mask` (B, S) is nonzero at real tokens; None: everywhere."""
+    def from_mask(
+        cls,
+        attention_mask: Tensor | None,
+        batch_size: int,
+        seq_len: int,
+        round_up: bool = False,
+        in_groups: bool = True,
+    ) -> Self:
+        """The packing of a batch in which `attention_mask` (B, S) is nonzero at real tokens; None: everywhere.
+
+        Args:
+            round_up: see `fill_up`.
+            in_groups: on a CPU, let attention take sequences of equal length together, once for each length; else
+                it takes the padded batch at once.
+        """
         rectangle = cls(batch_size, seq_len, round_up=round_up)
         if attention_mask is None:
             return rectangle
@@ -62,12 +75,12 @@ class Packing:
         if torch.compiler.is_compiling():
             # Ragged shapes depend on data, which torch.export and torch.compile cannot trace: keep the padding.
             return cls(batch_size, seq_len, real)
-        if is_on_gpu(real):
+        if is_on_gpu(real) or not in_groups:
             # Rows stay in their order, and the processor waits for the GPU once: to know how many tokens there are.
             token_index = real.flatten().nonzero()[:, 0]
             if len(token_index) == batch_size * seq_len:
                 return rectangle
-            offsets = F.pad(real.sum(1).cumsum(0), (1, 0)).int()
+            offsets = F.pad(real.sum(1).cumsum(0), (1, 0)).int() if is_on_gpu(real) else None
             return cls(batch_size, seq_len, real, token_index, offsets=offsets)
         lengths, row_index = real.sum(1).sort(stable=True)
         sizes, counts = lengths.unique_consecutive(return_counts=True)
@@ -211,8 +224,17 @@ def flash_attention_for(dtype: torch.dtype) -> Callable[..., Any] | None:
     return varlen_attn
 
 
-def computes_in_bf16_on_a_cpu(module: nn.Module) -> bool:
-    """Whether a packing for `module` should `round_up`."""
-    weight = next(module.parameters())
+def form_for(encoder: Any) -> dict[str, bool]:
+    """How a packing for `encoder` is made: the last arguments of `from_mask`.
+
+    Compiled layers are one program for all batches, in which no loop may depend on the lengths of one of them.
+    """
+    weight = next(encoder.parameters())
     in_bf16 = weight.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
-    return in_bf16 and weight.device.type == "cpu" and not torch.compiler.is_compiling()
+    compiled = torch.compiler.is_compiling() or is_compiled(encoder)
+    return {"round_up": in_bf16 and weight.device.type == "cpu" and not compiled, "in_groups": not compiled}
+
+
+def is_compiled(encoder: Any) -> bool:
+    """Whether the encoder's layers were compiled in place, which PyTorch has no public way to ask."""
+    return any(getattr(layer, "_compiled_call_impl", None) is not None for layer in encoder.layer)

@@ -14,7 +14,7 @@ from torch import nn
 
 from minibert.inference.fill_mask import FillMaskPipeline
 from minibert.model.config import BertConfig
-from minibert.model.precision import has_fast_bf16
+from minibert.model.precision import mixed_precision
 from minibert.model.tasks import BertForPreTraining
 from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.pretraining.initialization import initialise_from_corpus
@@ -234,7 +234,7 @@ def _train(
         logging_steps=10,
         save_total_limit=2,
         seed=options.seed,
-        bf16=has_fast_bf16(),
+        **mixed_precision(),
         **preset.arguments | gentle,
     )
     # Dropout slows pretraining down. The saved config keeps the usual one, because fine-tuning relies on it.

@@ -78,6 +78,10 @@ class TrainingArguments:
     data_seed: int | None = None  # of the order of the examples, and what is random in them; default: seed
     bf16: bool = False  # autocast the forward pass to bfloat16; the parameters stay in float32
     fp16: bool = False  # the same with float16, for GPUs without bfloat16
+    tf32: bool | None = None  # a GPU multiplies float32 with 10 binary digits, for speed; None: as PyTorch is set
+    torch_compile: bool = False  # the model's layers become programs made for this machine, at the first batch
+    torch_compile_backend: str | None = None  # either of these asks for it, too; default: PyTorch's
+    torch_compile_mode: str | None = None
     gradient_checkpointing: bool = False  # less memory, more time
     ddp_find_unused_parameters: bool | None = None  # for several processes whose loss leaves out some parameters
     use_cpu: bool = False  # although there is a GPU
@@ -90,6 +94,7 @@ class TrainingArguments:
         self.eval_strategy = self.evaluation_strategy or self.eval_strategy
         self.eval_steps = self.logging_steps if self.eval_steps is None else self.eval_steps
         self.use_cpu = self.use_cpu or self.no_cuda
+        self.torch_compile |= bool(self.torch_compile_backend or self.torch_compile_mode)
         self.metric_for_best_model = self.metric_for_best_model or "loss"
         if self.greater_is_better is None:
             self.greater_is_better = not self.metric_for_best_model.endswith("loss")
@@ -162,7 +167,10 @@ class TrainingArguments:
                 )
         if self.uses_tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise ValueError("report_to='tensorboard' needs TensorBoard: pip install tensorboard, or report_to='none'")
-        if self.fp16 and (self.bf16 or self.use_cpu or not torch.cuda.is_available()):
+        on_cpu = self.use_cpu or not torch.cuda.is_available()
+        if self.tf32 and on_cpu:
+            raise ValueError("tf32=True is for a GPU, found a CPU; leave it out")
+        if self.fp16 and (self.bf16 or on_cpu):
             found = "bf16=True" if self.bf16 else "a CPU"
             raise ValueError(f"fp16=True is for a GPU, in place of bf16, found {found}; leave it out, or use bf16=True")
 

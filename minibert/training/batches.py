@@ -199,6 +199,8 @@ def share_label_counts(micro_batches: list[MicroBatch], processes: Processes) ->
     if None in counts:
         return [None] * len(counts)
     counted = sum(count or 0 for count, (_, weight) in zip(counts, micro_batches, strict=True) if weight > 0)
-    mean = processes.mean(counted / len(counts)).item()
+    mean = counted / len(counts)
+    if processes.count > 1:
+        mean = processes.mean(mean).item()
     # Where there is no label, the sum of the losses is zero, whatever it is divided by.
     return [mean * weight or 1.0 for _, weight in micro_batches]

@@ -4,6 +4,8 @@ import math
 import time
 import warnings
 
+from tqdm import tqdm
+
 from minibert.training.arguments import TrainingArguments
 from minibert.training.distributed import Processes
 from minibert.training.optimization import learning_rate_factor
@@ -64,6 +66,12 @@ class RunClock:
     @property
     def tokens_per_second(self) -> float:
         return self.tokens / max(self.seconds, 1e-9)
+
+    def bar(self) -> tqdm:
+        """A progress bar over the run, shown by the first process alone."""
+        layout = "{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
+        hidden = self.args.disable_tqdm or not self.processes.is_first
+        return tqdm(desc="training", total=self.total, initial=self.position, disable=hidden, bar_format=layout)
 
     def state(self) -> dict[str, float]:
         """What a resumed run needs to know."""

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -51,7 +51,7 @@ class Evaluator(Reports):
         self.compute_metrics = compute_metrics
         self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
         self.processes = Processes.join(args.use_cpu)
-        self.model: Any = model.to(self.processes.device)
+        self.model: Any = self._ready(model)
         self.data_collator = data_collator or DataCollatorWithPadding(processing_class)
         self.known_columns = KnownColumns(model, args.label_names)
         self.state, self.control = self._new_state(), TrainerControl()
@@ -121,6 +121,26 @@ class Evaluator(Reports):
         if prediction_loss_only:
             return loss, None, None
         return loss, one_or_all(predictions_of(outputs, loss is not None, ignore_keys or ())), one_or_all(labels)
+
+    def _ready(self, model: nn.Module) -> nn.Module:
+        """The model on its device, and compiled if it is to be."""
+        chosen = {"backend": self.args.torch_compile_backend, "mode": self.args.torch_compile_mode}
+        if self.args.torch_compile:
+            model.compile(**{name: value for name, value in chosen.items() if value})
+        return model.to(self.processes.device)
+
+    @contextlib.contextmanager
+    def _float32_products(self) -> Iterator[None]:
+        """Inside, products of float32 matrices are computed as `args.tf32` says."""
+        if self.args.tf32 is None:
+            yield
+            return
+        usual = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if self.args.tf32 else "highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(usual)
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         low = torch.float16 if self.args.fp16 else torch.bfloat16
@@ -200,7 +220,8 @@ class Evaluator(Reports):
             self._tell("on_prediction_step", eval_dataloader=batches)
             return loss, predicted, labels
 
-        loss, prediction = evaluate_batches(self.model, step, batches, keep_predictions, self.args.order_seed)
+        with self._float32_products():
+            loss, prediction = evaluate_batches(self.model, step, batches, keep_predictions, self.args.order_seed)
         metrics = summarize(loss, prediction, self.compute_metrics if keep_predictions else None)
         metrics = {f"{prefix}_{name.removeprefix(f'{prefix}_')}": value for name, value in metrics.items()}
         predictions, labels = prediction or (None, None)

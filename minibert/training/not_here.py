@@ -34,9 +34,9 @@ REFUSED_ARGUMENTS: dict[str, list[tuple[list, str]]] = {
         ([False], "use_mps_device use_ipex tpu_metrics_debug"),
         ([None], "tpu_num_cores xpu_backend"),
     ],
-    "torch.compile the model before you give it to the Trainer": [
-        ([False], "torch_compile jit_mode_eval use_liger_kernel"),
-        ([None], "torch_compile_backend torch_compile_mode torchdynamo liger_kernel_config"),
+    "torch_compile=True is what there is": [
+        ([False], "jit_mode_eval use_liger_kernel"),
+        ([None], "torchdynamo liger_kernel_config"),
     ],
     "bf16=True or fp16=True, in training and evaluation alike, is what there is": [
         ([False], "bf16_full_eval fp16_full_eval"),
@@ -86,7 +86,6 @@ REFUSED_ARGUMENTS: dict[str, list[tuple[list, str]]] = {
         ([False], "include_tokens_per_second"),
     ],
     "call set_seed(seed, deterministic=True)": [([False], "full_determinism")],
-    "call torch.set_float32_matmul_precision('high')": [([None, False], "tf32")],
     "a run that is out of memory says so; choose a smaller batch": [([False], "auto_find_batch_size")],
     "PyTorch has tools for it: torch.autograd.detect_anomaly, torch.cuda.memory_stats": [
         (["", []], "debug"),

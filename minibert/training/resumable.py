@@ -24,6 +24,7 @@ from minibert.training.checkpointing import (
 from minibert.training.clock import RunClock
 from minibert.training.ctrl_c import ignore_ctrl_c
 from minibert.training.evaluator import Evaluator
+from minibert.training.failures import FiniteCheck
 from minibert.training.optimization import RunSchedule, build_optimizer, layerwise_lr_scale
 from minibert.training.seeding import seed_of_batch
 
@@ -88,7 +89,7 @@ class Resumable(Evaluator):
         """Set up all that changes in a run, as it is at its first step or as the checkpoint has it."""
         args = self.args
         if self.model_init is not None:
-            self.model = self._new_model(args.seed).to(self.processes.device)
+            self.model = self._ready(self._new_model(args.seed))
         folder, saved = self._read(checkpoint) if checkpoint else (None, None)
         torch.manual_seed(args.seed + self.processes.rank)  # dropout alone uses it
         if args.gradient_checkpointing:
@@ -105,6 +106,7 @@ class Resumable(Evaluator):
         self.create_optimizer_and_scheduler(self.clock.total_steps)
         self._check_schedule()
         self.scaler = torch.amp.GradScaler(self.processes.device.type, enabled=args.fp16)
+        self.finite = FiniteCheck(self.processes.device)
         self.unlogged: list[dict[str, Tensor]] = []  # the losses of the steps since the last log
         self.position = (0, 0)  # the epoch, and how many of its steps are done
         self.best = Best(args)
@@ -155,7 +157,10 @@ class Resumable(Evaluator):
 
         Args:
             metrics: of the evaluation at this step, if there was one.
+
+        Raises: `TrainingError` if the weights were spoiled since that was looked at.
         """
+        self.finite.look()
         folder = self.args.output_dir / f"checkpoint-{self.clock.step}"
         if metrics is not None:
             self.best.see(metrics, folder)

@@ -18,7 +18,7 @@ from minibert.training.checkpointing import HOW_TO_GO_ON, load_checkpoint
 from minibert.training.ctrl_c import CtrlC
 from minibert.training.evaluation_loop import EvalPrediction
 from minibert.training.evaluator import Evaluator
-from minibert.training.failures import advice_when_out_of_memory, check_finite
+from minibert.training.failures import advice_when_out_of_memory
 from minibert.training.metrics_log import MetricsLog
 from minibert.training.not_here import call_known, check_overrides, why_not_here
 from minibert.training.resumable import Resumable
@@ -107,7 +107,7 @@ class Trainer(Resumable):
         own_loader = type(self).get_eval_dataloader is not Evaluator.get_eval_dataloader
         if self.args.eval_strategy != "no" and self.eval_dataset is None and not own_loader:
             raise ValueError(f"train needs an eval_dataset, because eval_strategy is {self.args.eval_strategy!r}")
-        with only_run_in(self.args.output_dir, self.processes.is_first):
+        with only_run_in(self.args.output_dir, self.processes.is_first), self._float32_products():
             return self._run(resume_from_checkpoint or self.args.resume_from_checkpoint)
 
     def _run(self, checkpoint: str | Path | bool | None) -> TrainOutput:
@@ -118,7 +118,7 @@ class Trainer(Resumable):
         first_step, loss_sum = self.clock.step, torch.zeros((), device=self.processes.device)
         self.metrics_log = MetricsLog(args.logging_dir, self.processes.is_first, first_step, args.uses_tensorboard)
         self.control = TrainerControl()
-        with self.metrics_log, self._bar() as bar, CtrlC() as ctrl_c:
+        with self.metrics_log, self.clock.bar() as bar, CtrlC() as ctrl_c:
             self._tell("on_train_begin")
             while not self._is_over:
                 self.control.should_epoch_stop = False
@@ -131,6 +131,7 @@ class Trainer(Resumable):
                     self._after_step(losses, bar, ctrl_c)
                     if self._is_over or self.control.should_epoch_stop:
                         break
+        self.finite.look()
         if args.load_best_model_at_end and self.best.checkpoint:
             load_checkpoint(self.best.checkpoint, self.model)
         self.model.eval()
@@ -206,7 +207,7 @@ class Trainer(Resumable):
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(trained, self.args.max_grad_norm or float("inf"))
         # In float16 an infinite gradient is how the scaler learns that its scale is too large: it leaves out the step.
-        check_finite(loss, torch.zeros_like(norm) if self.args.fp16 else norm, self.clock.step + 1)
+        self.finite.add(loss, torch.zeros_like(norm) if self.args.fp16 else norm, self.clock.step + 1)
         self._tell("on_pre_optimizer_step")
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -261,6 +262,8 @@ class Trainer(Resumable):
 
     def _log_and_evaluate(self, bar: tqdm) -> dict[str, float] | None:
         """What `self.control` wants of both; returns what was measured."""
+        if self.control.should_log or self.control.should_evaluate:
+            self.finite.look()
         if self.control.should_log and self.unlogged:
             # What is logged is the mean since the last time, as in the reference: single batches are noisy.
             since = {name: torch.stack([step[name] for step in self.unlogged]).mean() for name in self.unlogged[0]}
@@ -272,12 +275,6 @@ class Trainer(Resumable):
         wants_evaluation, self.control.should_evaluate = self.control.should_evaluate, False
         self.control.should_log = False
         return self.evaluate() if wants_evaluation else None
-
-    def _bar(self) -> tqdm:
-        layout = "{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
-        hidden = self.args.disable_tqdm or not self.processes.is_first
-        start = self.clock.position
-        return tqdm(desc="training", total=self.clock.total, initial=start, disable=hidden, bar_format=layout)
 
     # --- what it was made with
 
