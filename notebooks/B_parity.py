@@ -174,7 +174,7 @@ for name, table in tables.items():
 # the query.
 
 # %%
-figure, ax = plt.subplots(figsize=(10, 4), layout="constrained")
+figure, ax = plt.subplots(figsize=(10, 6), layout="constrained")
 for (name, table), style in zip(tables.items(), ("o-", "s--", "^-.", "d:"), strict=True):
     ax.semilogy([difference or math.nan for difference in table.values()], style, label=name, ms=4)
 names = [name.removeprefix("bert.").removeprefix("encoder.").replace("layer.", "") for name in table]

@@ -51,6 +51,7 @@ from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
 from minibert.model.packing import Packing
 
+# %%
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
 package = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
@@ -322,6 +323,7 @@ def unpack(flat, mask):
     return result
 
 
+# %% jupyter={"source_hidden": true}
 def batches(lengths, places):
     result = [[]]
     for n in sorted(lengths):
@@ -331,7 +333,6 @@ def batches(lengths, places):
     return result
 
 
-# %% jupyter={"source_hidden": true}
 solutions = {1: 1 / 3, 2: unpack, 3: batches}
 assert all(checks[number](solution) for number, solution in solutions.items())
 print("all three solutions are right")
