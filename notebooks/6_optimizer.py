@@ -251,7 +251,7 @@ for name, color in (("gradient descent", "#d98032"), ("AdamW", "#1b3a5c")):
     line = ax.plot(*path.T, ".-", color=color, label=f"{name}, 60 steps")
 ax.plot(0, 0, "k+", markersize=12)
 ax.set(xlabel="a", ylabel="b", title="the lowest point is at +")
-legend = ax.legend(loc="upper left")
+legend = ax.legend(loc="lower right")
 assert walk("AdamW")[-1].norm() < walk("gradient descent")[-1].norm()
 
 # %% [markdown]

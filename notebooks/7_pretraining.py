@@ -257,7 +257,7 @@ def draw(ax, column: int, heights: dict[str, float], title: str) -> None:
     for name, height in heights.items():
         ax.axhline(height, color="grey", linestyle=":")
         ax.text(len(losses), height, name, ha="right", va="bottom")
-    ax.set(xlabel="step", ylabel="loss", title=title, ylim=0)
+    ax.set(xlabel="step", ylabel="loss", title=title, ylim=(0, 1.15 * max(heights.values())))
 
 
 # %%

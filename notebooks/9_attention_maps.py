@@ -294,13 +294,12 @@ figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
 points = ax.scatter(looks, effect, color="#1b3a5c")
 offsets = {1: (5, 8), 3: (5, -12), 4: (5, -3)}  # so that no label covers another
 for number, point in enumerate(zip(looks, effect, strict=True)):
-    where = offsets.get(number, (5, 3))
-    text = ax.annotate(f"{number // H}.{number % H}", point, xytext=where, textcoords="offset points")
+    label, where = f"{number // H}.{number % H}", offsets.get(number, (5, 3))
+    text = ax.annotate(label, point, xytext=where, textcoords="offset points")
 line = ax.axhline(0, color="grey", linestyle=":")
 ax.set(xlabel="how much the head looks from [MASK] at “opened”", ylabel="change of p(“reading”) without it")
 ax.set_title("layer.head: is looking mattering?")
 ax.margins(0.12)
-ax.grid(alpha=0.3)
 
 # %% [markdown]
 # Does the answer need those heads most that look at the telling word? One would like to draw a falling line through

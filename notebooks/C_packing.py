@@ -125,7 +125,7 @@ assert tokenizer.pad_token_id == 0 and T < B * S / 3
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-image = ax.imshow(mask, cmap="Blues", vmax=1.4, aspect="auto", interpolation="nearest")
+image = ax.imshow(mask.numpy(), cmap="Blues", vmax=1.4, aspect="auto", interpolation="nearest")
 title = ax.set(xlabel="position", ylabel="text", title="what is computed: dark are tokens, white is padding")
 
 
