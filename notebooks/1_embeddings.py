@@ -11,16 +11,19 @@
 # %% [markdown]
 # # 1 · Embeddings: a token is the sum of three look-ups
 #
-# This is the first of nine notebooks that take BERT apart, down to the last number, and put it together again. All
-# nine follow one sentence:
+# > **The question:** how does text become numbers that a network can compute with, and how do these numbers say *where*
+# > a word stands?
+#
+# - **You need** notebook 0, and tensors: if `table[3]` and `a @ b` look familiar, you are ready.
+# - **Afterwards you can** split text into word pieces, look up and add the three vectors of a token, normalise the sum,
+#   and show that your module equals the package's to the last bit.
+# - **Time:** 25 minutes.
+#
+# This notebook builds the bottom floor of the picture in notebook 0. As in all that follow, we compute the thing with a
+# loop first, then with matrices, and then as a module, and *assert* that the result is what `minibert` computes. Here
+# is our sentence again:
 #
 # > **The file is opened for reading.**
-#
-# Every notebook has one idea. It builds it with a loop, then with matrices, then as a module, and then *asserts* that
-# the result is what `minibert` computes. If a cell finishes, its claim is true. Everything runs offline, on the small
-# BERT that comes with the package.
-#
-# The idea of this one: before BERT computes anything, it looks up three vectors for each token and adds them.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -42,14 +45,15 @@ from torch import Tensor, nn
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
 
-tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
-model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+MODEL = "minibert-tiny"
+tokenizer = BertTokenizer.from_pretrained(MODEL)
+model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 
 # %% [markdown]
 # ## From text to numbers
 #
-# A network computes with numbers, so the text becomes **tokens**, and each token its number in a list of 8,192, the
-# *vocabulary*. `[CLS]` opens every text and `[SEP]` closes every sentence.
+# A network computes with numbers. So the text is cut into **tokens**, and each token is replaced by its number in a
+# list of 8,192 tokens, the **vocabulary**. `[CLS]` opens every text, and `[SEP]` closes every sentence.
 
 # %%
 sentence = "The file is opened for reading."
@@ -59,10 +63,13 @@ for position, (token, token_id) in enumerate(zip(tokens, token_ids.tolist(), str
     print(f"position {position}: {token:8} → {token_id:4}")
 
 # %% [markdown]
-# The vocabulary holds frequent words whole and rare ones in pieces; `##` marks a piece that continues a word. Text
-# without spaces, such as Chinese, is split into its characters: each is a token of its own. Which pieces exist is
-# learnt from a corpus, by joining the pair of neighbours that occurs most often, again and again. A vocabulary can be
-# learnt from a single sentence:
+# What about a word that is not in the list? A vocabulary of all words would never be complete, and one of letters would
+# make long, meaningless sequences. BERT takes the middle way: frequent words are whole, and rare ones are spelled in
+# **word pieces**. `##` marks a piece that continues a word. Chinese is written without spaces, so each of its
+# characters is a token of its own.
+#
+# Which pieces exist is learned from a corpus. Start from single characters, join the pair of neighbours that occurs
+# most often, and repeat. Even a single sentence is enough to learn a vocabulary from:
 
 # %%
 print(tokenizer.tokenize("An unopenable file is unusable."))
@@ -74,9 +81,15 @@ assert little.tokenize(chinese) == list(chinese)
 # %% [markdown]
 # ## Three look-ups
 #
-# A token's number says nothing about it: 248 is not twice 124. So each number gets a *vector* of $D$ numbers, a row of
-# a table that was learnt. Two more tables say in which **segment** the token is (sentence A or B) and at which
-# **position**. The three vectors are added, and the sum is normalised:
+# The number of a token is only a name: token 248 is not twice token 124. What a token *means* should be something that
+# the model can learn and adjust. So each token of the vocabulary gets a **vector**, a row of $D$ learned numbers in a
+# table.
+#
+# A vector for the word is not enough. *The dog bites the man* and *the man bites the dog* have the same words. So a
+# second table has a vector for each **position**, and a third one says in which **segment** the token stands, sentence
+# A or B. The three vectors are added, and the sum is normalised:
+#
+# ![A token's vector is the sum of three](../docs/images/diagrams/embedding-sum.svg)
 #
 # $$ e_t = W_{w_t} + G_{s_t} + P_t $$
 #
@@ -94,7 +107,7 @@ assert little.tokenize(chinese) == list(chinese)
 # | $G$ | `segment` | $(2, D)$ | segment table |
 # | $P$ | `position_table` | $(M, D)$ | position table, for texts of at most $M$ tokens |
 # | $\mu_t, \sigma_t^2$ | `mean`, `variance` | | of the $D$ numbers of $e_t$ |
-# | $\gamma, \beta$ | `norm.weight`, `norm.bias` | $(D)$ | learnt scale and shift |
+# | $\gamma, \beta$ | `norm.weight`, `norm.bias` | $(D)$ | learned scale and shift |
 # | $\epsilon$ | `norm.eps` | | $10^{-12}$, against division by zero |
 
 # %%
@@ -108,7 +121,7 @@ T, D = len(tokens), word.shape[1]
 # %% [markdown]
 # ### First with a loop
 #
-# Nothing but additions, one number at a time:
+# There is nothing here but addition, one number at a time:
 
 # %%
 summed = torch.empty(T, D)
@@ -119,30 +132,33 @@ for position in range(T):
 print("file, the first six of its 128 numbers:", *(f"{number:6.3f}" for number in summed[2, :6]))
 
 # %% [markdown]
-# Here are the three addends and their sum, as pictures: a row for each token, a column for each of the first 48 of
-# the 128 dimensions. Grey is zero, black is large, white is large and negative.
+# Here are the three addends and their sum as pictures. Each row is a token, and each column one of the first 48 of the
+# 128 dimensions. White is zero, red is positive and blue is negative.
 
 # %%
 addends = {"word": word[token_ids], "segment": segment[segment_ids], "position": position_table[:T], "sum": summed}
 figure, axes = plt.subplots(2, 2, figsize=(9, 4.4), sharex=True, sharey=True, layout="constrained")
 for ax, (name, matrix) in zip(axes.flat, addends.items(), strict=True):
-    image = ax.imshow(matrix[:, :48].numpy(), cmap="gray_r", vmin=-0.6, vmax=0.6, aspect="auto")
+    image = ax.imshow(matrix[:, :48].numpy(), cmap="RdBu_r", vmin=-0.6, vmax=0.6, aspect="auto")
     ax.set(title=name, yticks=range(T), yticklabels=tokens)
 for ax in axes[1]:
     ax.set_xlabel("dimension")
 bar = figure.colorbar(image, ax=axes, label="value")
 
 # %% [markdown]
-# Every row of *segment* is the same: all tokens are in sentence A. In *position* you see waves that drift to the right:
-# neighbours look alike, and that is how the next notebook's heads will find them. (Our training starts the table
-# from sines and cosines, in the first 32 dimensions, and the words, in the others, from counts of which words occur
-# near each other. The first BERT started from noise and had to find such an order.)
+# Every row of *segment* is the same, because all tokens are in sentence A. In *position* you see waves that drift to
+# the right, so that neighbouring positions look alike. The next notebook will make use of that.
+#
+# Where does this order come from? Our training gives it a head start. The position table begins as sines and cosines in
+# the first 32 dimensions, and the word table as counts of which words occur near each other in the rest. The first BERT
+# began with noise, and had to find such an order by itself.
 #
 # ### Then with matrices
 #
-# A look-up is a matrix product in disguise. Write the token's number as a row of zeros with a single one
-# (**one-hot**), and the product with the table picks that row. Nobody computes it so, because almost all of the work
-# would be multiplying by zero; but it shows that a look-up is linear, and so how gradients reach the table.
+# A look-up is a matrix product in disguise. Write the token's number as a row of zeros with a single one (**one-hot**),
+# and the product with the table picks out that row. Nobody computes it this way, because almost all of the work would
+# be multiplying by zero. But it shows that a look-up is linear, and therefore how training reaches the table: each row
+# receives the gradient of the tokens that used it.
 
 # %%
 one_hot = F.one_hot(token_ids, num_classes=len(word)).float()  # (T, V)
@@ -154,8 +170,9 @@ print(f"{tuple(one_hot.shape)} @ {tuple(word.shape)} = {tuple(looked_up.shape)},
 # %% [markdown]
 # ### LayerNorm
 #
-# The sum can be of any size. LayerNorm gives every token, on its own, mean 0 and variance 1, and then a scale
-# and a shift for each dimension that were learnt. The variance divides by $D$, not by $D-1$.
+# The sum can be of any size, and a stack of layers would make large vectors larger still. LayerNorm keeps them in
+# range. It gives the numbers of every token, on its own, mean 0 and variance 1. Then it applies a learned scale and
+# shift to each dimension. The variance divides by $D$, not by $D-1$.
 
 # %%
 norm = embeddings.norm
@@ -169,9 +186,9 @@ torch.testing.assert_close(x, norm(summed))
 # %% [markdown]
 # ### Then as a module
 #
-# A module keeps the tables together with what is done with them. One thing is new: **dropout**, which in training
-# sets a random tenth of the numbers to zero, so that the model does not rely on any single one. Outside of training
-# it does nothing.
+# A module keeps the tables together with what is done with them. One thing is new: **dropout**. In training it sets a
+# random tenth of the numbers to zero, so that the model cannot rely on any single one. Outside of training it does
+# nothing.
 
 
 # %%
@@ -188,8 +205,8 @@ class OurEmbeddings(nn.Module):
 
 
 # %% [markdown]
-# It has the same parts under the same names as the package's, so it takes the package's numbers. And then it gives the
-# same result, to the last bit:
+# It has the same parts under the same names as the package's, so it can take over the package's parameters. Then it
+# gives the same result, to the last bit:
 
 # %%
 ours = OurEmbeddings(len(word), len(segment), len(position_table), D).eval()
@@ -200,8 +217,8 @@ torch.testing.assert_close(x, theirs)
 print("equal to minibert.model.embeddings.Embeddings")
 
 # %% [markdown]
-# And `minibert`'s equals that of `transformers`, which most of the world uses. This cell needs `transformers` (it comes
-# with the extra `test`); without it, it says that it has checked nothing.
+# And `minibert`'s result equals that of `transformers`. This cell needs `transformers`, which comes with the extra
+# `test`. Without it, the cell says that it has checked nothing.
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -210,8 +227,7 @@ else:
     import transformers
 
     transformers.logging.disable_progress_bar()
-    folder = local_folder("minibert-tiny")
-    reference = transformers.BertForPreTraining.from_pretrained(folder).float().eval()
+    reference = transformers.BertForPreTraining.from_pretrained(local_folder(MODEL)).float().eval()
     expected = reference.bert.embeddings(token_ids[None], segment_ids[None])[0]
     assert torch.equal(theirs, expected)
     print("equal to the reference, to the last bit")
@@ -220,33 +236,73 @@ else:
 # ## What the three are for
 #
 # Without positions a sentence would be a bag of words: shuffle the tokens, and you get the same vectors, shuffled. How
-# alike are the position vectors? The picture shows the cosine of the angle between any two of the first 24:
+# alike are the position vectors? The picture shows the cosine of the angle between any two of the first 24. What they
+# all have in common, their mean, is taken off first.
 
 # %%
 directions = F.normalize(position_table[:24] - position_table[:24].mean(dim=0), dim=1)
 figure, ax = plt.subplots(figsize=(4.4, 3.4), layout="constrained")
-image = ax.imshow((directions @ directions.T).numpy(), cmap="gray_r", vmin=-1, vmax=1)
+image = ax.imshow((directions @ directions.T).numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
 ax.set(xlabel="position", ylabel="position", title="near positions look alike")
 bar = figure.colorbar(image, label="cosine similarity")
 
 # %% [markdown]
-# And the word vectors? Words that keep the same company have similar vectors: in part before any training, because ours
-# start from counts of just that. Nobody told the model what a file is; it has only counted and read.
+# And the word vectors? Words that keep the same company have similar vectors. In part that was so before any training,
+# because ours start from counts of just that. Nobody told the model what a file is. It has only counted and read.
+
 
 # %%
-directions = F.normalize(word, dim=1)
-for name in ("file", "opened", "reading"):
-    similarity = directions @ directions[tokenizer.convert_tokens_to_ids(name)]  # (V,)
-    nearest = similarity.topk(6).indices[1:]  # the nearest is the word itself
-    print(f"{name:8} is near", ", ".join(tokenizer.convert_ids_to_tokens(nearest)))
+def nearest(vector: Tensor, table: Tensor, k: int, without: tuple[str, ...] = ()) -> list[str]:
+    similarity = F.normalize(table, dim=1) @ F.normalize(vector, dim=0)  # (V,)
+    order = tokenizer.convert_ids_to_tokens(similarity.argsort(descending=True)[: k + len(without)].tolist())
+    return [token for token in order if token not in without][:k]
+
+
+words = ["file", "opened", "reading", "read", "write"]
+vectors = {token: word[tokenizer.convert_tokens_to_ids(token)] for token in words}
+for token in ("file", "opened", "reading"):
+    print(f"{token:8} is near", ", ".join(nearest(vectors[token], word, 5, without=(token,))))
 
 # %% [markdown]
+# ### Arithmetic with words, and a catch
+#
+# You may have heard that *king − man + woman = queen*. Our model has read about files, not about kings, so we ask:
+# *reading − read + write = ?*
+
+# %%
+result = vectors["reading"] - vectors["read"] + vectors["write"]
+print("all tokens:                  ", ", ".join(nearest(result, word, 4)))
+print("without those of the question:", ", ".join(nearest(result, word, 4, ("reading", "read", "write"))))
+assert nearest(result, word, 1) == ["write"]
+assert nearest(result, word, 1, ("reading", "read", "write")) == ["writing"]
+
+# %% [markdown]
+# The nearest vector of all is *write*, one of the words that we put in. Only when the three words of the question are
+# left out does *writing* win. That is how the famous result is computed, too, and it is rarely said. Is it the
+# similarity of the words alone, or is there a direction that means *-ing*? If there is one, then it should be much the
+# same for other verbs:
+
+# %%
+pairs = [("read", "reading"), ("write", "writing"), ("open", "opening"), ("use", "using"), ("call", "calling")]
+pairs = [pair for pair in pairs if tokenizer.unk_token_id not in tokenizer.convert_tokens_to_ids(list(pair))]
+steps = [word[end] - word[start] for start, end in map(tokenizer.convert_tokens_to_ids, map(list, pairs))]
+directions = F.normalize(torch.stack(steps), dim=1)
+alike = (directions @ directions.T)[~torch.eye(len(pairs), dtype=torch.bool)]
+low, high, mean_alike = alike.min(), alike.max(), alike.mean()
+print(f"{len(pairs)} verbs, cosine of their steps to -ing: {low:.2f} to {high:.2f}, mean {mean_alike:.2f}")
+assert 0.05 < mean_alike < 0.5
+
+# %% [markdown]
+# Unrelated steps have a cosine of 0, equal ones of 1. So there is a trace of such a direction in this small model, but
+# no more: most of the result above is plain similarity of *write* and *writing*. Larger models, which have read more,
+# do better. Ask `BertTokenizer` and the word table of one of them the same question before you believe it.
+#
 # ## Exercises
 #
 # Put your answers into `answers`, then run the cell that checks them. The solutions are in the last cell.
 #
-# 1. How many numbers does `Embeddings` of BERT-base hold (`BertConfig.base()`), word, segment and position
-#    tables and the LayerNorm together? Answer with a number.
+# 1. How many parameters does `Embeddings` of BERT-base have (`BertConfig.base()`)? Count the word, segment and position
+#    tables and the LayerNorm. Answer with a number.
 # 2. Write a function of `(x, weight, bias, eps)` that computes LayerNorm without `nn.LayerNorm`, for `x` of any
 #    shape `(..., D)`.
 # 3. Write a function of `(word, table, tokenizer, k)` that returns the `k` nearest tokens of a word, the word itself

@@ -11,13 +11,23 @@
 # %% [markdown]
 # # 2 · Attention: every token asks, and every token answers
 #
-# So far each token knows only itself. In "The file is opened for reading" the word *opened* should learn that it is
-# about a file, and that it is for reading. The idea of this notebook: each token asks a **query**, each token holds
-# up a **key**, and whoever's key fits the query gives its **value**. Five steps:
+# > **The question:** how can a word learn from the other words of its sentence, near or far?
+#
+# - **You need** notebook 1, the softmax (it turns scores into shares that add up to one), and the dot product.
+# - **Afterwards you can** compute attention by hand, cut vectors into heads and merge them again, explain the $\sqrt
+#   K$, and hide padding with a mask.
+# - **Time:** 40 minutes. It is the longest notebook, and the most important one.
+#
+# So far each token knows only itself. In "The file is opened for reading", *opened* should learn that it is about a
+# **file**, and that the purpose is **reading**. So each token asks a question (its **query**), and each token holds up
+# a sign that says what it has to offer (its **key**). Where a key fits the query, its owner hands over some information
+# (its **value**). There are five steps:
 #
 # 1. queries, keys and values · 2. scores · 3. softmax · 4. weights times values · 5. output projection and residual
 #
-# We do them for one head with the numbers on the screen, then for all heads at once.
+# We take them with one head and the numbers on the screen, and then with all heads at once.
+#
+# ![Queries, keys and values, in heads, merged again](../docs/images/diagrams/attention-heads.svg)
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -39,11 +49,11 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.model.attention import fused_attention, merge_heads, scaled_dot_product_attention
-from minibert.model.packing import Packing
+from minibert.model.attention import fused_attention, scaled_dot_product_attention
 
-tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
-model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+MODEL = "minibert-tiny"
+tokenizer = BertTokenizer.from_pretrained(MODEL)
+model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 
 # %% [markdown]
 # `x` is what the last notebook ended with: a row of 128 numbers for each of the nine tokens.
@@ -82,10 +92,10 @@ print(f"{T} tokens of D = {D} numbers, H = {H} heads of K = {K} each")
 #
 # ### Step 1: a query, a key and a value for each token
 #
-# A head owns $K = 32$ of the 128 rows of each projection. We take the first head.
+# A head owns $K = 32$ of the 128 rows of each projection. We take the third of the four heads, number 2.
 
 # %%
-head = 0
+head = 2
 rows = slice(head * K, (head + 1) * K)
 query_weight, query_bias = attention.query.weight[rows], attention.query.bias[rows]  # (K, D), (K,)
 queries = torch.empty(T, K)
@@ -99,8 +109,9 @@ torch.testing.assert_close(queries, x @ query_weight.T + query_bias)
 # %% [markdown]
 # ### Step 2: scores
 #
-# The score of a pair is the dot product of the one's query and the other's key: large where both point the same way.
-# It is divided by $\sqrt{K}$; we will see why. Here is what *opened* asks, and how well each key fits:
+# The score of a pair is the dot product of the one token's query and the other token's key. It is large where both
+# point the same way. Then it is divided by $\sqrt{K}$, for a reason that we shall see. Here is how well each key fits
+# what *opened* asks:
 
 # %%
 scores = torch.empty(T, T)
@@ -114,8 +125,8 @@ for token, score in zip(tokens, scores[opened], strict=True):
 # %% [markdown]
 # ### Step 3: softmax
 #
-# Scores become shares: positive, and one in sum. Each *row* of the table is shared out, because it is the query that
-# distributes its attention.
+# The softmax turns scores into shares, which are positive and add up to one. Each *row* of the table is shared out,
+# because it is the query that distributes its attention.
 
 # %%
 weights = torch.empty(T, T)
@@ -125,11 +136,15 @@ for i in range(T):
 for token, weight in zip(tokens, weights[opened], strict=True):
     print(f"opened → {token:8} {weight:6.1%}  {'█' * round(40 * weight.item())}")
 torch.testing.assert_close(weights.sum(dim=1), torch.ones(T))
+assert tokens[weights[opened].argmax()] == "file"
 
 # %% [markdown]
+# There it is: *opened* has found **file**. This head asks every token for the one two places to its left. You will see
+# the head that finds *reading* in the picture further down.
+#
 # ### Step 4: weights times values
 #
-# What *opened* gets is the values of all tokens, mixed in these shares:
+# What *opened* gets is a mix of the values of all tokens, in these shares:
 
 # %%
 context = torch.zeros(T, K)
@@ -141,22 +156,23 @@ print("opened, the first six of its 32 numbers:", *(f"{number:6.3f}" for number 
 # %% [markdown]
 # ### Step 5: output projection and residual
 #
-# The output projection brings the $K$ numbers of the head back into the $D$ dimensions of the tokens. A head meets
-# only its own $K$ columns of $W^O$, so each head *adds* something to the token, independently of the others. To add it
-# to what the token was before is called the **residual** connection: attention does not replace a token.
+# The output projection takes the $K$ numbers of the head back into the $D$ dimensions of the tokens. A head meets only
+# its own $K$ columns of $W^O$, so each head *adds* something to the token, independently of the others. And the sum is
+# added to what the token was before. This is the **residual** connection: attention changes a token, but does not
+# replace it.
 
 # %%
 columns = rows  # of the output's input
 contribution = context @ attention.mix.weight[:, columns].T  # (T, K) @ (K, D) -> (T, D)
 y = x + contribution  # with one head only; the other three and the bias follow below
 print("opened before:", *(f"{number:6.3f}" for number in x[opened, :6]))
-print("head 0 adds:  ", *(f"{number:6.3f}" for number in contribution[opened, :6]))
+print("the head adds:", *(f"{number:6.3f}" for number in contribution[opened, :6]))
 print("opened after: ", *(f"{number:6.3f}" for number in y[opened, :6]))
 
 # %% [markdown]
 # ## One head with matrices
 #
-# All five steps are four products. Equation 1 of the paper is the middle of them:
+# The loops are only matrix products. Steps 2 to 4 together are equation 1 of the paper:
 #
 # $$ \mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{d_k}}\right) V $$
 #
@@ -176,9 +192,9 @@ torch.testing.assert_close(package_weights[0, 0], weights)
 # %% [markdown]
 # ### Why divide by $\sqrt K$?
 #
-# The dot product of two random vectors of $K$ numbers has a standard deviation of $\sqrt K$. Without the division
-# the scores grow with the size of the head, and the softmax gives all to one: then it has almost no gradient, and
-# the head cannot learn to look elsewhere (section 3.2.1, footnote 4).
+# The dot product of two random vectors of $K$ numbers has a standard deviation of $\sqrt K$. Without the division,
+# scores grow with the size of the head, and the softmax gives everything to one token. Then it has almost no gradient,
+# and the head cannot learn to look elsewhere (section 3.2.1, footnote 4). Try it:
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -192,12 +208,14 @@ for size in (4, 64, 1024):
 # %% [markdown]
 # ## All heads at once
 #
-# Four heads ask four different questions. To compute them together, cut the 128 numbers into 4 × 32 and move the
-# heads in front of the tokens, so that each head is a matrix of its own:
+# One head found *file*. To find *reading* as well, a token needs a second question. BERT's answer is to have several
+# heads side by side: four small ones cost no more than a large one. To compute them together, cut the 128 numbers into
+# 4 × 32 and move the heads in front of the tokens, so that each head is a matrix of its own:
 #
 # `(T, D)` → view as `(T, H, K)` → transpose to `(H, T, K)`
 #
-# A view straight to `(H, T, K)` has the right shape and is wrong: it cuts along the tokens, and mixes their numbers.
+# Beware of a view straight to `(H, T, K)`. It has the right shape and is wrong, because it cuts along the tokens and
+# mixes their numbers.
 
 
 # %%
@@ -214,23 +232,31 @@ contexts = all_weights @ value  # (H, T, K)
 # %%
 figure, axes = plt.subplots(1, H, figsize=(11, 3.2), sharey=True, layout="constrained")
 for number, ax in enumerate(axes):
-    image = ax.imshow(all_weights[number].numpy(), cmap="gray_r", vmin=0, vmax=1)
+    image = ax.imshow(all_weights[number].numpy(), cmap="Blues", vmin=0, vmax=1)
     ax.set(title=f"head {number}", xlabel="key", xticks=range(T), yticks=range(T), yticklabels=tokens)
     ax.set_xticklabels(tokens, rotation=90)
 axes[0].set_ylabel("query")
 bar = figure.colorbar(image, ax=axes, label="attention weight")
+finds = [tokens[row.argmax()] for row in all_weights[:, opened]]
+assert finds == ["is", "for", "file", "reading"]
+print("opened looks most at:", ", ".join(f"{found} (head {number})" for number, found in enumerate(finds)))
 
 # %% [markdown]
-# Read a row from left to right: where does this token look? In this model the first head looks mostly to the left
-# neighbour and the second one to the right: our pretraining starts them so. What they look at is one thing, what the
-# model does with it another; that is the last notebook's topic.
+# Read a row from left to right: where does this token look? In the row of *opened*, heads 0 and 1 look at its
+# neighbours *is* and *for*, head 2 at **file**, and head 3 at **reading**.
 #
-# Merging is the way back: transpose first, then put the heads of a token side by side. And because every head meets
-# only its own columns of $W^O$, the projection of the merged heads is the sum of what the heads add, plus the bias:
+# Did the model find that out? Only in part. Our pretraining *starts* the four heads of this layer at one and two places
+# to the left and to the right, and training kept what was useful. Notebook 7 shows what this start is worth, and
+# notebook 9 a model in which heads found neighbours by themselves. It also asks what a model does with what its heads
+# look at, because that is another question.
+#
+# ### Merging
+#
+# Merging is the way back: transpose first, then put the heads of a token side by side. Because every head meets only
+# its own columns of $W^O$, the projection of the merged heads is the sum of what the heads add, plus the bias:
 
 # %%
 merged = contexts.transpose(0, 1).reshape(T, D)  # (H, T, K) -> (T, H, K) -> (T, D)
-assert torch.equal(merged, merge_heads(contexts.transpose(0, 1)))
 output = merged @ attention.mix.weight.T + attention.mix.bias
 parts = [contexts[h] @ attention.mix.weight[:, h * K : (h + 1) * K].T for h in range(H)]
 torch.testing.assert_close(output, sum(parts) + attention.mix.bias)
@@ -238,37 +264,66 @@ torch.testing.assert_close(parts[head], contribution)
 print("lengths of what the heads add to opened:", *(f"{part[opened].norm():.2f}" for part in parts))
 
 # %% [markdown]
-# ## As a module
+# ## Several texts at once, and a mask
+#
+# Texts are computed in batches, and they differ in length. So the shorter ones are filled up with `[PAD]`, a token that
+# means nothing, and a **mask** says where the real tokens are. No token may look at padding. A hidden key gets the
+# score $-\infty$ *before* the softmax, so that its share is exactly zero and the others divide it among themselves.
+#
+# The module takes a batch `(B, S, D)`, that is, B texts of S positions, and the mask `(B, S)`:
 
 
 # %%
 class OurSelfAttention(nn.Module):
     def __init__(self, hidden: int, heads: int):
         super().__init__()
-        self.heads = heads
         self.query, self.key, self.value, self.mix = (nn.Linear(hidden, hidden) for _ in range(4))
+        self.heads = heads
 
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (f(x).view(len(x), self.heads, -1).transpose(0, 1) for f in (self.query, self.key, self.value))
-        weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(dim=-1)
-        return self.mix((weights @ v).transpose(0, 1).flatten(1))
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # (B, S, D), (B, S) -> (B, S, D)
+        q, k, v = (f(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for f in (self.query, self.key, self.value))
+        scores = (q @ k.transpose(2, 3) / math.sqrt(q.shape[3])).masked_fill(~mask[:, None, None], -math.inf)
+        return self.mix((scores.softmax(dim=3) @ v).transpose(1, 2).flatten(2))
 
+
+# %% [markdown]
+# To compare it with the package we run the whole model and listen at its first attention. (A *hook* is a function that
+# PyTorch calls with whatever a module gives.)
 
 # %%
 ours = OurSelfAttention(D, H)
 ours.load_state_dict({name: attention.get_parameter(name) for name, _ in ours.named_parameters()})
-packing = Packing.from_mask(None, batch_size=1, seq_len=T)
-theirs, their_weights = attention(x, packing, output_attentions=True)
-torch.testing.assert_close(ours(x), theirs)
-torch.testing.assert_close(output, theirs)
-torch.testing.assert_close(all_weights, their_weights[0])
-print("equal to minibert.model.attention.MultiHeadSelfAttention")
-fused, _ = fused_attention(query[None], key[None], value[None])
-torch.testing.assert_close(fused[0], contexts)
+heard = {}
+hook = attention.register_forward_hook(lambda module, inputs, output: heard.update(theirs=output[0]))
+outputs = model(token_ids[None], output_attentions=True)
+hook.remove()
+one_text = ours(x[None], torch.ones(1, T, dtype=torch.bool))
+torch.testing.assert_close(one_text[0], heard["theirs"])
+torch.testing.assert_close(output, heard["theirs"])
+torch.testing.assert_close(all_weights, outputs.attentions[0][0])
 
 # %% [markdown]
-# `minibert` has the equation twice: written out, as above, and in PyTorch's one kernel (`fused_attention`), which never
-# keeps the table of weights. They agree. And both agree with `transformers`:
+# Now two texts, of nine tokens and of five. The shorter one should come out as if the other were not there. It should
+# not matter either what stands in its padding: here, large random numbers.
+
+# %%
+mask = torch.tensor([[True] * T, [True] * 5 + [False] * (T - 5)])  # (B, S)
+padded = torch.stack([x, x])
+padded[1, 5:] = 100 * torch.randn(T - 5, D, generator=torch.Generator().manual_seed(0))
+together = ours(padded, mask)  # (B, S, D)
+torch.testing.assert_close(together[0], one_text[0])
+torch.testing.assert_close(together[1, :5], ours(x[None, :5], mask[:1, :5])[0])
+print("hiding keys is the same as not having them")
+
+# %% [markdown]
+# `minibert` has the equation twice: written out, as above, and in PyTorch's one kernel (`fused_attention`), which is
+# faster because it never keeps the table of weights. Both agree with ours, and with `transformers`:
+
+# %%
+twice, hidden_last = [matrix[None] for matrix in (query, key, value)], torch.tensor([[True] * (T - 1) + [False]])
+explicit, shares = scaled_dot_product_attention(*twice, hidden_last)
+torch.testing.assert_close(fused_attention(*twice, hidden_last)[0], explicit)
+assert (shares[..., -1] == 0).all()
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -277,41 +332,11 @@ else:
     import transformers
 
     transformers.logging.disable_progress_bar()
-    folder = local_folder("minibert-tiny")
-    reference = transformers.BertForPreTraining.from_pretrained(folder, attn_implementation="eager").float().eval()
-    block = reference.bert.encoder.layer[0].attention
-    torch.testing.assert_close(block.output.dense(block.self(x[None])[0])[0].detach(), theirs)
+    reference = transformers.BertForPreTraining.from_pretrained(local_folder(MODEL), attn_implementation="eager")
+    block = reference.float().eval().bert.encoder.layer[0].attention
+    expected = block.output.dense(block.self(x[None])[0]).detach()
+    torch.testing.assert_close(expected, one_text)
     print("equal to the reference")
-
-# %% [markdown]
-# ## Who may be seen
-#
-# Texts in a batch have different lengths, and attention must not look from one into another, nor at padding. A
-# **mask** says which keys are there. A hidden key gets the lowest possible score *before* the softmax, so that the
-# others share its part. Here the last two tokens are hidden:
-
-# %%
-key_mask = torch.tensor([[True] * (T - 2) + [False] * 2])  # (B, S)
-_, masked_weights = scaled_dot_product_attention(query[None], key[None], value[None], key_mask)
-assert (masked_weights[..., -2:] == 0).all()
-torch.testing.assert_close(masked_weights.sum(-1), torch.ones(1, H, T))
-shorter, _ = scaled_dot_product_attention(query[None, :, :-2], key[None, :, :-2], value[None, :, :-2])
-context_of_masked, _ = scaled_dot_product_attention(query[None], key[None], value[None], key_mask)
-torch.testing.assert_close(context_of_masked[:, :, :-2], shorter)
-print("hiding keys is the same as not having them")
-
-# %% [markdown]
-# Attention is the only part of BERT that needs to know which tokens belong together. So the package keeps a batch
-# as one list of real tokens without any padding, and a `Packing` that says where each text begins:
-
-# %%
-mask = torch.tensor([[1] * T, [1] * 5 + [0] * (T - 5)])  # two texts, of nine tokens and of five
-packing = Packing.from_mask(mask, *mask.shape)
-flat = packing.flatten(torch.stack([x, x]))  # (14, D): 18 places, 14 tokens
-together = packing.unflatten(attention(flat, packing)[0])  # (2, T, D)
-torch.testing.assert_close(together[0], ours(x))
-torch.testing.assert_close(together[1, :5], ours(x[:5]))
-print(f"{mask.numel()} places, {len(flat)} tokens computed; each text as if it were alone")
 
 # %% [markdown]
 # ## Exercises

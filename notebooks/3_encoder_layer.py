@@ -11,11 +11,22 @@
 # %% [markdown]
 # # 3 · The encoder layer: one vector along the residual stream
 #
-# Attention lets tokens exchange what they know; the **feed-forward** network lets each token think about what it got.
-# Both *add* to the token's vector. What runs through all layers in this way, read and added to, is called the
-# **residual stream** (in BERT not an undisturbed one: after each sum a LayerNorm rescales it). The idea of this
-# notebook: follow one vector on its way through, and watch it turn from "some word is missing here" into "*reading*".
-# So we hide that word from our sentence:
+# > **The question:** once a token has collected information from the others, what does it do with it?
+#
+# - **You need** notebooks 1 and 2.
+# - **Afterwards you can** write the feed-forward network and a whole encoder layer, say what GELU is, and follow one
+#   vector through all layers.
+# - **Time:** 25 minutes.
+#
+# Attention lets tokens exchange what they know. Then the **feed-forward** network lets each token, on its own, think
+# about what it got. Both *add* to the token's vector. So there is one vector for each token that runs through the whole
+# model, and every part reads it and adds to it: the **residual stream**. (BERT's stream is not undisturbed. After each
+# sum, a LayerNorm rescales it.)
+#
+# ![The residual stream](../docs/images/diagrams/residual-stream.svg)
+#
+# We follow one vector on its way, that of a hidden word. In notebook 4 we shall see how it turns from "some word is
+# missing here" into "*reading*".
 #
 # > **The file is opened for [MASK].**
 
@@ -40,19 +51,39 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.model.attention import MultiHeadSelfAttention
-from minibert.model.packing import Packing
+
+MODEL = "minibert-tiny"
+tokenizer = BertTokenizer.from_pretrained(MODEL)
+model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
+
+# %% [markdown]
+# First, what we have built so far. The embeddings are those of notebook 1, and this is the attention of notebook 2,
+# word for word:
+
 
 # %%
-tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
-model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+class OurSelfAttention(nn.Module):
+    def __init__(self, hidden: int, heads: int):
+        super().__init__()
+        self.query, self.key, self.value, self.mix = (nn.Linear(hidden, hidden) for _ in range(4))
+        self.heads = heads
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # (B, S, D), (B, S) -> (B, S, D)
+        q, k, v = (f(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for f in (self.query, self.key, self.value))
+        scores = (q @ k.transpose(2, 3) / math.sqrt(q.shape[3])).masked_fill(~mask[:, None, None], -math.inf)
+        return self.mix((scores.softmax(dim=3) @ v).transpose(1, 2).flatten(2))
+
+
+# %%
 tokens = tokenizer.tokenize("The file is opened for [MASK].", add_special_tokens=True)
 token_ids = torch.tensor(tokenizer.convert_tokens_to_ids(tokens))  # (T,)
 T, hidden_token = len(tokens), tokens.index("[MASK]")
-x = model.bert.embeddings(token_ids, torch.zeros_like(token_ids), torch.arange(T))  # (T, D), as in notebook 1
+mask = torch.ones(1, T, dtype=torch.bool)  # one text, no padding
+start = model.bert.embeddings(token_ids, torch.zeros_like(token_ids), torch.arange(T))  # (T, D)
 layer = model.bert.encoder.layer[0]
-packing = Packing.from_mask(None, batch_size=1, seq_len=T)
-attended, _ = layer.attention(x, packing)  # (T, D), as in notebook 2
+attention = OurSelfAttention(model.config.hidden_size, model.config.num_attention_heads)
+attention.load_state_dict({name: layer.attention.get_parameter(name) for name, _ in attention.named_parameters()})
+x, attended = start, attention(start[None], mask)[0].detach()  # (T, D) each
 print(*(f"{number:.2f}" for number in x[hidden_token, :10]), "... : the vector of [MASK] at the start")
 
 # %% [markdown]
@@ -70,7 +101,7 @@ print(*(f"{number:.2f}" for number in x[hidden_token, :10]), "... : the vector o
 # | --- | --- | --- | --- |
 # | $x, y, z$ | `x`, `y`, `z` | $(D)$ per token | before, between and after |
 # | $\mathrm{Attention}$ | `layer.attention` | | heads and output projection, notebook 2 |
-# | $\mathrm{LayerNorm}_1$ | `layer.attention_norm` | | as in notebook 1, with numbers of its own |
+# | $\mathrm{LayerNorm}_1$ | `layer.attention_norm` | | as in notebook 1, with parameters of its own |
 # | $W_1, b_1$ | `up.weight`, `up.bias` | $(F, D)$, $(F)$ | $F = 512$ neurons read the token |
 # | $W_2, b_2$ | `down.weight`, `down.bias` | $(D, F)$, $(D)$ | and write to it |
 # | $\mathrm{LayerNorm}_2$ | `layer.feed_forward_norm` | | |
@@ -79,7 +110,8 @@ print(*(f"{number:.2f}" for number in x[hidden_token, :10]), "... : the vector o
 #
 # ## Add and normalise
 #
-# In BERT the norm comes *after* the sum (post-norm). Many later models put it before the attention instead.
+# In BERT the norm comes *after* the sum (post-norm). Many later models put it before the attention instead, and leave
+# the stream itself alone.
 
 # %%
 summed = x + attended
@@ -93,8 +125,8 @@ for name, vector in (("x", x), ("what attention adds", attended), ("their sum", 
 # ### First with a loop
 #
 # Each of the $F$ neurons has a vector that it looks for in the token (a row of $W_1$), and another that it adds to the
-# token when it finds it (a column of $W_2$). How much it adds, the activation decides. It is the same for each token,
-# and no token sees another.
+# token when it has found the first (a column of $W_2$). The activation decides how much is added. Every token goes
+# through the same network, and no token sees another.
 
 
 # %%
@@ -112,18 +144,18 @@ for neuron in range(len(up.bias)):
 # %%
 u = torch.linspace(-4, 4, 200)
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-left.plot(u, gelu(u), color="black", label="gelu")
-left.plot(u, F.relu(u), color="grey", linestyle="--", label="relu")
+left.plot(u, gelu(u), color="#1b3a5c", label="gelu")
+left.plot(u, F.relu(u), color="#d98032", linestyle="--", label="relu")
 left.set(xlabel="what the neuron finds", ylabel="what it passes on", title="the activation")
 left.grid(alpha=0.3)
 left.legend()
-right.hist(activity.numpy(), bins=40, color="grey")
+right.hist(activity.numpy(), bins=40, color="#1b3a5c")
 right.set(xlabel="activity", ylabel="neurons", title="the 512 neurons at [MASK]")
 right.grid(alpha=0.3)
 
 # %% [markdown]
-# GELU is nearly zero on the left, and nearly the number itself on the right. Most neurons say little about this
-# token, a few say much.
+# GELU is nearly zero on the left, and nearly the number itself on the right. Most neurons add little to this token, and
+# a few add much.
 #
 # ### Then with matrices
 
@@ -140,24 +172,30 @@ print(f"added to [MASK]: length {added.norm():.2f}; z: length {z[hidden_token].n
 
 # %%
 class OurLayer(nn.Module):
-    def __init__(self, config):
+    def __init__(self, hidden: int, heads: int, inner: int):
         super().__init__()
-        hidden, inner = config.hidden_size, config.intermediate_size
-        self.attention = MultiHeadSelfAttention(config)  # the last notebook's
+        self.attention = OurSelfAttention(hidden, heads)
         self.feed_forward = nn.ModuleDict({"up": nn.Linear(hidden, inner), "down": nn.Linear(inner, hidden)})
         self.attention_norm, self.feed_forward_norm = (nn.LayerNorm(hidden, eps=1e-12) for _ in "yz")
 
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:
-        y = self.attention_norm(x + self.attention(x, packing)[0])
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # (B, S, D), (B, S) -> (B, S, D)
+        y = self.attention_norm(x + self.attention(x, mask))
         return self.feed_forward_norm(y + self.feed_forward.down(gelu(self.feed_forward.up(y))))
 
 
+# %% [markdown]
+# Fill it with the package's parameters, one of ours for each of its layers, and compare. The package tells what comes
+# out of every layer if it is asked for `output_hidden_states`.
+
 # %%
-ours = OurLayer(model.config).eval()
-ours.load_state_dict({name: layer.get_parameter(name) for name, _ in ours.named_parameters()})
-theirs, _ = layer(x, packing)
-torch.testing.assert_close(ours(x, packing), theirs)
-torch.testing.assert_close(z, theirs)
+ours = []
+for block in model.bert.encoder.layer:
+    sizes = model.config.hidden_size, model.config.num_attention_heads, model.config.intermediate_size
+    ours.append(OurLayer(*sizes).requires_grad_(False).eval())
+    ours[-1].load_state_dict({name: block.get_parameter(name) for name, _ in ours[-1].named_parameters()})
+theirs = model(token_ids[None], output_hidden_states=True).hidden_states  # L + 1 times (1, T, D)
+torch.testing.assert_close(ours[0](start[None], mask), theirs[1])
+torch.testing.assert_close(z, theirs[1][0])
 print("equal to minibert.model.encoder.EncoderLayer")
 
 # %%
@@ -167,76 +205,70 @@ else:
     import transformers
 
     transformers.logging.disable_progress_bar()
-    folder = local_folder("minibert-tiny")
-    reference = transformers.BertForPreTraining.from_pretrained(folder).float().eval()
-    expected = reference.bert.encoder.layer[0](x[None])[0].view(T, -1)
-    torch.testing.assert_close(expected.detach(), theirs)
+    reference = transformers.BertForPreTraining.from_pretrained(local_folder(MODEL)).float().eval()
+    expected = reference.bert.encoder.layer[0](start[None])[0].view(T, -1)
+    torch.testing.assert_close(expected.detach(), z)
     print("equal to the reference")
 
 # %% [markdown]
 # ## The whole way
 #
-# A BERT is a stack of such layers. Ours has two, BERT-base twelve. Here are all the stations of the vector of `[MASK]`,
-# and how far it has turned away from where it started:
+# A BERT is a stack of such layers. Ours has two, and BERT-base has twelve. Here are all the stations of the vector of
+# `[MASK]`, and how far it has turned away from where it started:
 
 # %%
-stations = {"embeddings": x}
-for number, block in enumerate(model.bert.encoder.layer):
-    after_attention = block.attention_norm(x + block.attention(x, packing)[0])
-    x = block.feed_forward_norm(after_attention + block.feed_forward(after_attention))
-    stations |= {f"attention {number}": after_attention, f"feed-forward {number}": x}
-for name, vectors in stations.items():
-    turned = F.cosine_similarity(vectors[hidden_token], stations["embeddings"][hidden_token], dim=0)
-    print(f"{name:15} cosine with the start {turned:5.2f}")
-torch.testing.assert_close(x, model.bert(token_ids[None]).last_hidden_state[0])
+stations, x = {"embeddings": start}, start[None]
+for number, block in enumerate(ours):
+    after_attention = block.attention_norm(x + block.attention(x, mask))
+    x = block(x, mask)
+    stations |= {f"attention {number}": after_attention[0], f"feed-forward {number}": x[0]}
+turned = [F.cosine_similarity(v[hidden_token], start[hidden_token], dim=0).item() for v in stations.values()]
+for name, cosine in zip(stations, turned, strict=True):
+    print(f"{name:15} cosine with the start {cosine:5.2f}")
+torch.testing.assert_close(x, theirs[-1])
 
 # %% [markdown]
-# ## What would it say here?
+# So far it is only a turning vector. Is it turning *towards* something? At the end it should say which word is missing.
+# Compare it, at every station, with what came out of the embeddings for the true word, *reading*, when nothing is
+# hidden (dashed line), and with what comes out of the **last layer** for it (solid line):
+
+# %%
+full = tokenizer("The file is opened for reading.", return_tensors="pt")
+truth = model(**full, output_hidden_states=True).hidden_states  # of the sentence without a blank
+towards_end = [F.cosine_similarity(v[hidden_token], truth[-1][0, hidden_token], dim=0) for v in stations.values()]
+towards_word = [F.cosine_similarity(v[hidden_token], truth[0][0, hidden_token], dim=0) for v in stations.values()]
+figure, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
+ax.plot(list(stations), towards_end, "o-", color="#1b3a5c", label="“reading” out of the last layer")
+ax.plot(list(stations), towards_word, "s--", color="#d98032", label="“reading” out of the embeddings")
+ax.set(xlabel="station of the vector of [MASK]", ylabel="cosine similarity", ylim=(-0.3, 1))
+legend = ax.legend(), ax.grid(alpha=0.3)
+assert towards_end[-1] == max(towards_end) and towards_end[-1] > 0.5
+
+# %% [markdown]
+# The hidden word's vector ends close to where the word itself would have ended, although the model never saw the word.
+# What is still missing is a way to read a word off the vector. That is the job of the heads, in the next notebook.
 #
-# The last step of BERT turns the vector at `[MASK]` into a probability for each of the 8,192 tokens: another projection
-# with GELU and LayerNorm, and then the product with every row of the word table. We may ask that of *every* station,
-# although the model was only trained to answer at the end:
-
-# %%
-reading = tokenizer.convert_tokens_to_ids("reading")
-probability = {}
-for name, vectors in stations.items():
-    prediction = model.mlm_head(vectors[hidden_token]).softmax(dim=-1)  # (V,)
-    probability[name] = prediction[reading].item()
-    best = prediction.topk(3)
-    words = zip(tokenizer.convert_ids_to_tokens(best.indices), best.values, strict=True)
-    print(f"{name:15}", ", ".join(f"{word} {p:.0%}" for word, p in words))
-assert probability["feed-forward 1"] == max(probability.values())
-
-# %%
-figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-ax.plot(list(probability), list(probability.values()), "o-", color="black")
-ax.set(xlabel="station", ylabel="probability of “reading”", title="the answer forms along the residual stream")
-ax.set_ylim(bottom=0)
-ax.grid(alpha=0.3)
-
-# %% [markdown]
 # ## Exercises
 #
-# 1. How many numbers does one layer of BERT-base hold ($D = 768$, $F = 3072$)? Count all weights and biases, and both
-#    LayerNorms. Answer with a number.
+# 1. How many parameters does one layer of BERT-base have ($D = 768$, $F = 3072$)? Count all weights and biases, and
+#    both LayerNorms. Answer with a number.
 # 2. Google's code once wrote GELU without erf:
 #    $0.5\,u\,\big(1 + \tanh\big(\sqrt{2/\pi}\,(u + 0.044715\,u^3)\big)\big)$. Write it as a function of `(u)`.
 # 3. Write the pre-norm layer that later models use, $y = x + \mathrm{Attention}(\mathrm{LayerNorm}_1(x))$ and
-#    $z = y + \mathrm{FFN}(\mathrm{LayerNorm}_2(y))$, as a function of `(layer, x, packing)` that uses the parts of an
-#    `EncoderLayer`.
+#    $z = y + \mathrm{FFN}(\mathrm{LayerNorm}_2(y))$, as a function of `(layer, x, mask)` that uses the parts of an
+#    `OurLayer`.
 
 # %%
 answers = {
     1: None,  # a number
     2: None,  # a function of (u)
-    3: None,  # a function of (layer, x, packing)
+    3: None,  # a function of (layer, x, mask)
 }
 
 
 # %%
 def check_1(answer):
-    return answer == 7_087_872  # BERT-base has twelve of them: 85 of its 110 million numbers
+    return answer == 7_087_872  # BERT-base has twelve of them: 85 of its 110 million parameters
 
 
 def check_2(answer):
@@ -247,8 +279,8 @@ def check_2(answer):
 
 # %%
 def check_3(answer):
-    start = stations["embeddings"]
-    return abs(answer(layer, start, packing)[hidden_token].norm() - 17.7530) < 0.01
+    found = answer(ours[0], start[None], mask)
+    return found.shape == (1, *start.shape) and abs(found[0, hidden_token].norm() - 17.7530) < 0.01
 
 
 # %%
@@ -266,9 +298,9 @@ def gelu_tanh(u):
     return 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
 
 
-def pre_norm(layer, x, packing):
-    y = x + layer.attention(layer.attention_norm(x), packing)[0]
-    return y + layer.feed_forward(layer.feed_forward_norm(y))
+def pre_norm(layer, x, mask):
+    y = x + layer.attention(layer.attention_norm(x), mask)
+    return y + layer.feed_forward.down(gelu(layer.feed_forward.up(layer.feed_forward_norm(y))))
 
 
 # %% jupyter={"source_hidden": true}

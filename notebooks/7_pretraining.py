@@ -9,12 +9,18 @@
 # ---
 
 # %% [markdown]
-# # 7 · Pretraining: two losses, a plateau, and the way off it
+# # 7 · Pretraining: two losses, and a bend in the curve
 #
-# The idea of this notebook: a loss is how surprised the model is by the truth. We compute both losses of BERT by hand,
-# first for our sentence, and then watch them fall in a small world where we know every probability: a toy language that
-# a BERT learns in seconds. It slows down at a height that we can compute before it starts, and we see what gets it
-# going again.
+# > **The question:** what does a BERT learn first, what last, and how do you see from a number what it has learned?
+#
+# - **You need** notebooks 4 to 6.
+# - **Afterwards you can** compute both losses by hand, predict two heights of the loss curve before the run starts, and
+#   read a real one.
+# - **Time:** 35 minutes. The two training runs take about a minute together.
+#
+# We compute both losses of BERT by hand, first for our sentence. Then we watch them fall in a small world where we know
+# every probability: a toy language that a BERT learns in seconds. The curve bends at a height that we can compute
+# before training starts. We shall see why, and what takes a model past the bend.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -46,8 +52,9 @@ from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus
 from minibert.training.optimization import build_optimizer, learning_rate_factor
 
-tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
-model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+MODEL = "minibert-tiny"
+tokenizer = BertTokenizer.from_pretrained(MODEL)
+model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 truth = tokenizer("The file is opened for reading.", "It is an error if the file does not exist.", return_tensors="pt")
 labels = truth["input_ids"].clone()
 
@@ -55,15 +62,15 @@ labels = truth["input_ids"].clone()
 # ## The loss of masked language modelling
 #
 # Hide *opened*, *reading* and *error*. For each of them the model gives a score $z_v$ to every token of the vocabulary,
-# and the softmax makes probabilities of them. The loss is $-\log$ of the probability of the truth: 0 if the model was
-# sure and right, large if it was sure and wrong.
+# and the softmax makes probabilities of the scores. The loss is the surprise of notebook 0: $-\log$ of the probability
+# of the truth. It is 0 if the model was sure and right, and large if it was sure and wrong.
 #
 # $$ \mathcal L_{\mathrm{MLM}} = \sum_{n \in N} -\log p_n \quad\text{(textbook)} \qquad
 # \mathcal L_{\mathrm{MLM}} = \frac{1}{|N|} \sum_{n \in N} -\log p_n \quad\text{(code)}
 # \qquad p_n = \frac{e^{z_{n, y_n}}}{\sum_v e^{z_{n, v}}} $$
 #
 # (Devlin et al. 2019, section 3.1, task 1, and appendix A.2: "the sum of the mean masked LM likelihood and the mean
-# next sentence prediction likelihood". The mean keeps the learning rate independent of how many tokens are in a batch.)
+# next sentence prediction likelihood". With the mean, a learning rate that suits a small batch suits a large one.)
 #
 # | symbol | here | shape | meaning |
 # | --- | --- | --- | --- |
@@ -105,9 +112,9 @@ print(f"{by_hand:.3f}: as surprised as by a fair die with {by_hand.exp():.1f} si
 # %% [markdown]
 # ## The loss of next sentence prediction
 #
-# Does B follow A? Two scores, two classes: 0 says that it follows, 1 that it is random. Textbooks write one probability
-# and $y' = 1$ for "follows"; code writes a softmax over two classes with $y = 0$ for "follows". It is the same
-# number, because the softmax of two is a sigmoid of the difference:
+# Does B follow A? There are two scores for two classes: 0 says that it follows, 1 that it is random. Textbooks write
+# one probability, and $y' = 1$ for "follows". Code writes a softmax over two classes, with $y = 0$ for "follows". It is
+# the same number, because the softmax of two scores is a sigmoid of their difference:
 #
 # $$ \frac{e^{z_0}}{e^{z_0} + e^{z_1}} = \frac{1}{1 + e^{-(z_0 - z_1)}} = \sigma(z_0 - z_1) \qquad
 # \mathcal L_{\mathrm{NSP}} = -y' \log \sigma(z_0 - z_1) - (1 - y') \log\big(1 - \sigma(z_0 - z_1)\big) $$
@@ -123,7 +130,7 @@ for y, follows in ((IS_NEXT, 1), (IS_RANDOM, 0)):
     torch.testing.assert_close(nsp_loss(scores, torch.tensor([y])).item(), textbook, rtol=1e-4, atol=1e-5)
 
 # %% [markdown]
-# Pretraining minimises the sum of both. The reference says the same number:
+# Pretraining minimises the sum of both. The reference computes the same number:
 
 # %%
 both = dict(labels=labels, next_sentence_label=torch.tensor([IS_NEXT]))
@@ -134,14 +141,15 @@ if importlib.util.find_spec("transformers") is None:
 else:
     import transformers
 
-    reference = transformers.BertForPreTraining.from_pretrained(local_folder("minibert-tiny")).float().eval()
+    reference = transformers.BertForPreTraining.from_pretrained(local_folder(MODEL)).float().eval()
     torch.testing.assert_close(reference(**inputs, **both).loss.detach(), loss)
 
 # %% [markdown]
 # ## A language small enough to know everything about
 #
-# Every document is about one thing. Each thing has two verbs, each verb two purposes. Two thirds of the sentences begin
-# with something else, so that positions alone tell little. Our sentence is one of its sentences:
+# Real text is too large to know what a perfect model would say. So we make a language. Every document is about one
+# thing. Each thing has two verbs, and each verb two purposes. Two thirds of the sentences begin with something else, so
+# that positions alone tell little. Our sentence is one of its sentences:
 
 # %%
 verbs = {"file": "opened closed", "list": "sorted copied", "key": "made lost", "page": "printed turned"}
@@ -178,8 +186,8 @@ print(f"{corpus.n_documents} documents, {corpus.n_tokens:,} tokens, vocabulary {
 #
 # $$ H = -\sum_v p_v \ln p_v $$
 #
-# with $p_v$ the share of token $v$ in the text (`share`). To get below $H$ a model must use the context, and that
-# means: attention must work. The loss of NSP begins at $\ln 2$, a coin.
+# with $p_v$ the share of token $v$ in the text (`share`). To get below $H$, a model must use the context, and that
+# means that its attention must work. The loss of NSP begins at $\ln 2$, a coin.
 
 # %%
 counts = np.bincount(corpus.ids, minlength=V)
@@ -190,8 +198,9 @@ print(f"ln V = {math.log(V):.2f}, unigram entropy {unigram_entropy:.2f}, ln 2 = 
 # %% [markdown]
 # ## Training
 #
-# The loop: a batch, its loss, the gradients (cut back if they are too long), a step of the optimizer. The learning rate
-# rises for a tenth of the run and then falls. `scripts/pretrain.py` does the same, with a progress bar and checkpoints.
+# The loop is the one that notebook 6 ended with: a batch, its loss, the gradients, clipped, and a step of AdamW, with a
+# learning rate that rises for a tenth of the run and then falls. `scripts/pretrain.py` does the same, with a progress
+# bar and checkpoints.
 
 
 # %%
@@ -219,10 +228,10 @@ def train(model: BertForPreTraining, steps: int = 400, rate: float = 4e-3) -> np
 
 
 # %% [markdown]
-# Two models, equal but for their first numbers. One starts from noise, as BERT did. In the other, the heads of the
-# first layer start out looking at the tokens to their left and right, as you saw them do in notebook 2
-# (`look_at_neighbours`): a plain BERT, every number of which training may change. Noise has a standard deviation of
-# 0.08 in both. BERT's had 0.02, with which models as small as these learn more slowly.
+# We train two models, which differ only in how they start. One starts from noise, as BERT did. In the other, the heads
+# of the first layer start out looking at the tokens to their left and right, as you saw in notebook 2
+# (`look_at_neighbours`). It is still a plain BERT, and training may change every parameter. The noise has a standard
+# deviation of 0.08 in both. BERT's had 0.02, with which models as small as these learn more slowly.
 
 # %%
 size = {"vocab_size": V, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256}
@@ -243,12 +252,12 @@ def smooth(values: np.ndarray, width: int = 15) -> np.ndarray:
 
 
 def draw(ax, column: int, heights: dict[str, float], title: str) -> None:
-    for (name, losses), style in zip(runs.items(), ("--", "-"), strict=True):
-        ax.plot(smooth(losses[:, column]), style, color="black", label=name)
+    for (name, losses), style, color in zip(runs.items(), ("--", "-"), ("#d98032", "#1b3a5c"), strict=True):
+        ax.plot(smooth(losses[:, column]), style, color=color, label=name)
     for name, height in heights.items():
         ax.axhline(height, color="grey", linestyle=":")
         ax.text(len(losses), height, name, ha="right", va="bottom")
-    ax.set(xlabel="step", ylabel="loss", title=title, ylim=0)
+    ax.set(xlabel="step", ylabel="loss", title=title, ylim=(0, 1.15 * max(heights.values())))
 
 
 # %%
@@ -258,19 +267,21 @@ draw(right, 1, {"ln 2": math.log(2)}, "sentence pairs (NSP)")
 legend = left.legend(loc="center right")
 
 # %% [markdown]
-# From noise, the loss falls to the unigram entropy, and there it slows down: that is the **plateau**. The model knows
-# how frequent words are, and its heads look everywhere and nowhere. It leaves only as, by chance, a head looks in a
-# useful direction a little more than in others, and is rewarded for it. With a real vocabulary and real sentences that
-# takes minutes or hours. The other model passes the same height as if it were not there: its heads already look at
-# neighbours. And only a model that knows the words can tell which sentences belong together, so NSP comes last.
-# (`docs/recipe.md` has what this buys on real text.)
+# Follow the dashed line. It falls fast, and then it **bends**, close to the unigram entropy. By then the model knows
+# how frequent words are, and its heads look everywhere and nowhere. It goes on only as, by chance, a head looks in a
+# useful direction a little more than in others, and is rewarded for it. In this tiny language the bend lasts for some
+# dozens of steps. With a real vocabulary and real sentences it becomes a **plateau**, on which a small model sits for
+# minutes or hours. (`docs/recipe.md` has measurements.)
+#
+# The other model passes the same height as if it were not there, because its heads already look at neighbours. And
+# NSP comes last: only a model that knows the words can tell which sentences belong together.
 
 # %%
 noise, near = runs["from noise"][:, 0], runs["looking at neighbours"][:, 0]
 # A little below the entropy: one in ten chosen tokens stays to be read, and positions tell a little.
-on_plateau = [int((abs(smooth(run) - (unigram_entropy - 0.2)) < 0.3).sum()) for run in (noise, near)]
-print(f"steps close to the unigram entropy: {on_plateau[0]} from noise, {on_plateau[1]} looking at neighbours")
-assert on_plateau[0] > 2 * on_plateau[1]
+at_bend = [int((abs(smooth(run) - (unigram_entropy - 0.2)) < 0.3).sum()) for run in (noise, near)]
+print(f"steps close to the unigram entropy: {at_bend[0]} from noise, {at_bend[1]} looking at neighbours")
+assert at_bend[0] > 2 * at_bend[1]
 assert near[-30:].mean() < noise[-30:].mean() - 0.25
 assert runs["looking at neighbours"][-30:, 1].mean() < runs["from noise"][-30:, 1].mean() - 0.1
 for name, losses in runs.items():
@@ -279,8 +290,8 @@ for name, losses in runs.items():
 # %% [markdown]
 # ### Does it know what is true?
 #
-# In this language we know the right probabilities. What follows *opened for*? Reading or writing, one half each; a
-# perfect model would say exactly that, and could not do better.
+# In this language we know the right probabilities. What follows *opened for*? Reading or writing, each one half of the
+# time. A perfect model would say exactly that, and could not do better.
 
 
 # %%

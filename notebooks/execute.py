@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="*", type=Path, metavar="FILE", help="sources (default: all of the course)")
     options = parser.parse_args()
-    for source in (bar := tqdm(options.sources or sorted(FOLDER.glob("[0-9]_*.py")), unit=" notebooks")):
+    for source in (bar := tqdm(options.sources or sorted(FOLDER.glob("[0-9A-Z]_*.py")), unit=" notebooks")):
         bar.set_postfix_str(source.stem)
         write_text(source.with_suffix(".ipynb"), jupytext.writes(execute(source), fmt="ipynb"))
 

@@ -88,7 +88,7 @@ def encoder_layer(x: Tensor, attend: Callable[[Tensor], Tensor], weights: dict[s
     raise NotImplementedError
 
 
-# --- 5. Masking (notebook 6)
+# --- 5. Masking (notebook 5)
 
 
 def mask_tokens(
@@ -110,7 +110,7 @@ def mask_tokens(
     raise NotImplementedError
 
 
-# --- 6. The optimizer (notebook 7)
+# --- 6. The optimizer (notebook 6)
 
 
 def adamw_step(

@@ -9,11 +9,17 @@
 # ---
 
 # %% [markdown]
-# # 5 · Parity: the table of differences finds the bug
+# # B · Parity: the table of differences finds the bug
 #
-# How do you know that a BERT written by hand *is* BERT? Not by its answers: a model with a small mistake in it still
-# talks sense. The idea of this notebook: run two models side by side, keep what every module gives, and compare number
-# by number. The first row that differs is where the bug is.
+# > **The question:** how do you know that a BERT written by hand *is* BERT?
+#
+# - **You need** notebook 4, and appendix A for the names.
+# - **Afterwards you can** compare two models module by module, read differences in units in the last place, and find a
+#   bug that no user would notice.
+# - **Time:** 25 minutes.
+#
+# You do not know it from its answers. A model with a small mistake in it still talks sense. So we run two models side
+# by side, keep what every module gives, and compare number by number. The first row that differs is where the bug is.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -39,8 +45,9 @@ from minibert.checkpoint.opened import local_folder
 from minibert.inference.parity import compare_modules, plant_fault
 
 # %%
-tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
-good = BertForPreTraining.from_pretrained("minibert-tiny").requires_grad_(False)
+MODEL = "minibert-tiny"
+tokenizer = BertTokenizer.from_pretrained(MODEL)
+good = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
 hidden = inputs["input_ids"][0] == tokenizer.mask_token_id
 
@@ -64,10 +71,10 @@ print("right:", answers_of(good))
 print("buggy:", answers_of(buggy))
 
 # %% [markdown]
-# The same words, the same percentages. No user would notice, no accuracy would drop by much, and yet this is
-# not the model that was trained. We have seen such bugs in published rewrites of BERT: a LayerNorm constant forgotten,
-# a dropout in the wrong place, a decoder that was not tied. Their tests compared default settings only, or looked at
-# a *mean* difference.
+# The same words, the same percentages. No user would notice, and no accuracy would drop by much. Yet this is not the
+# model that was trained. We have seen such bugs in published rewrites of BERT: a LayerNorm constant forgotten, a
+# dropout in the wrong place, a decoder that was not tied. Their tests compared default settings only, or looked at a
+# *mean* difference.
 #
 # ## Measures of being different
 #
@@ -76,7 +83,7 @@ print("buggy:", answers_of(buggy))
 # | symbol | here | meaning |
 # | --- | --- | --- |
 # | $a_i, b_i$ | `found`, `expected` | the numbers that one module gives in the two models |
-# | $\Delta$ | `difference` | the largest difference; the mean would hide one wrong number among many right ones |
+# | $\Delta$ | `difference` | the largest difference. The mean would hide one wrong number among many right ones |
 # | $n(a)$ | `ordinal(a)` | the place of $a$ among all numbers of its type, in order |
 # | $\mathrm{ulp}$ | `ulp` | how many steps from number to number lead from $a$ to $b$: *units in the last place* |
 #
@@ -112,9 +119,9 @@ for a, b in zip(found.tolist(), expected.tolist(), strict=True):
 # %% [markdown]
 # ### Then for a whole model
 #
-# PyTorch lets us listen: a *forward hook* is called with whatever a module gives. So: put a hook on every module
-# that has numbers of its own, run both models on the same sentence, and subtract. (`named_modules` gives the names of
-# the files, those of notebook 4.)
+# PyTorch lets us listen: a *forward hook* is called with whatever a module gives. So we put a hook on every module that
+# has parameters of its own, run both models on the same sentence, and subtract. (`named_modules` gives the names of the
+# files, those of appendix A.)
 
 
 # %%
@@ -143,7 +150,7 @@ assert buggy.get_submodule(first) is buggy.bert.encoder.layer[1].attention_norm
 print("the first difference is in", first)
 
 # %% [markdown]
-# Everything before it is *exactly* zero, so the bug cannot be there; everything after it only inherits the bug, or does
+# Everything before it is *exactly* zero, so the bug cannot be there. Everything after it only inherits the bug, or does
 # not depend on it. This is why we insist on equality to the last bit where it can be had: with a tolerance, the first
 # row of the table would be a matter of taste.
 #
@@ -162,13 +169,14 @@ for name, table in tables.items():
     print(f"{name:17} {next(module for module, difference in table.items() if difference > 0)}")
 
 # %% [markdown]
-# The tanh shows up in `down`, one module late: the activation has no numbers of its own, so nobody listened there. And
-# after the bug in `query` come two zeros, a gap in the picture: `key` and `value` do not depend on the query.
+# The tanh shows up in `down`, one module late, because the activation has no parameters of its own, and nobody listened
+# there. And after the bug in `query` come two zeros, a gap in the picture, because `key` and `value` do not depend on
+# the query.
 
 # %%
-figure, ax = plt.subplots(figsize=(10, 4), layout="constrained")
+figure, ax = plt.subplots(figsize=(10, 6), layout="constrained")
 for (name, table), style in zip(tables.items(), ("o-", "s--", "^-.", "d:"), strict=True):
-    ax.semilogy([difference or math.nan for difference in table.values()], style, color="black", label=name, ms=4)
+    ax.semilogy([difference or math.nan for difference in table.values()], style, label=name, ms=4)
 names = [name.removeprefix("bert.").removeprefix("encoder.").replace("layer.", "") for name in table]
 ax.set_xticks(range(len(names)), names, rotation=90)
 ax.set(ylabel="largest difference", title="each bug begins where it is; zero before that is not drawn")
@@ -178,9 +186,9 @@ ax.grid(alpha=0.3)
 # %% [markdown]
 # ## The package's table
 #
-# `compare_modules` is the same, against `transformers`: it translates the names with the table of the last notebook. On
-# the command line: `python scripts/parity.py --model minibert-tiny`. `plant_fault` adds a little noise to one
-# weight, so that you can see the table at work.
+# `compare_modules` does the same against `transformers`, and translates the names with the table of appendix A. On the
+# command line it is `python scripts/parity.py --model minibert-tiny`. `plant_fault` adds a little noise to one weight,
+# so that you can see the table at work.
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -189,7 +197,7 @@ else:
     import transformers
 
     transformers.logging.disable_progress_bar()
-    folder = local_folder("minibert-tiny")
+    folder = local_folder(MODEL)
     reference = transformers.BertForPreTraining.from_pretrained(folder).float().eval()
     rows = compare_modules(good, reference, inputs)
     assert all(row.ulp == 0 for row in rows)
@@ -207,8 +215,8 @@ assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forwar
 # ## What a table cannot see
 #
 # It compares what it is shown. A bug in training (dropout in the wrong place, a wrong gradient, weight decay on biases)
-# is invisible when the model is only evaluated; a bug that appears with another setting is invisible on this one. So
-# the tests of this repository compare odd settings, padded batches, gradients and training steps as well, and
+# is invisible when the model is only evaluated. A bug that needs another setting is invisible with this one. So the
+# tests of this repository compare odd settings, padded batches, gradients and training steps as well, and
 # `docs/equations.md` says which test proves which equation.
 #
 # ## Exercises

@@ -9,11 +9,17 @@
 # ---
 
 # %% [markdown]
-# # 4 · The checkpoint: weights are a renamed dictionary
+# # A · Checkpoints: parameters are a renamed dictionary
 #
-# Everything that a BERT has learnt lies in one file. The idea of this notebook: that file is a dictionary from names
-# to matrices, and loading it is looking names up in a table. We read one byte by byte, rename it, and let the result
-# finish our sentence.
+# > **The question:** what is in the file that you download, and how does it become a model?
+#
+# - **You need** notebook 4, whose ten lines of renaming are looked at closely here.
+# - **Afterwards you can** read a `safetensors` file byte by byte, load it safely, and say where the parameters of a
+#   BERT are.
+# - **Time:** 25 minutes. This is the first of three engineering appendices; you may read them in any order.
+#
+# Everything that a BERT has learned lies in one file. That file is a dictionary from names to matrices, and loading it
+# is looking names up in a table. We read one byte by byte, rename it, and let the result finish our sentence.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -41,7 +47,8 @@ from minibert.checkpoint.files import read_tensors, write_tensors
 from minibert.checkpoint.key_map import KEY_MAP, from_reference, to_reference
 from minibert.checkpoint.opened import local_folder
 
-folder = local_folder("minibert-tiny")
+MODEL = "minibert-tiny"
+folder = local_folder(MODEL)
 print("a checkpoint is a folder with", ", ".join(sorted(path.name for path in folder.iterdir())))
 print(f"model.safetensors has {(folder / 'model.safetensors').stat().st_size:,} bytes")
 
@@ -49,9 +56,9 @@ print(f"model.safetensors has {(folder / 'model.safetensors').stat().st_size:,} 
 # ## The file, byte by byte
 #
 # A `safetensors` file begins with eight bytes that say how long its table of contents is. Then comes the table of
-# contents, as JSON: for each name the type of its numbers, the shape, and from where to where its bytes go. Then the
-# bytes. Nothing in it can be executed, and that is why the format exists: the older `pytorch_model.bin` is a Python
-# *pickle*, which may run any code when it is opened carelessly.
+# contents, as JSON. For each name it has the type of the numbers, the shape, and from where to where the bytes go. Then
+# come the bytes. Nothing in such a file can be executed, and that is why the format exists. The older
+# `pytorch_model.bin` is a Python *pickle*, which may run any code when it is opened carelessly.
 
 # %%
 content = (folder / "model.safetensors").read_bytes()
@@ -71,7 +78,7 @@ for name, entry in list(header.items())[:3]:
 
 # %%
 name = "bert.embeddings.word_embeddings.weight"
-tokenizer = BertTokenizer.from_pretrained("minibert-tiny")
+tokenizer = BertTokenizer.from_pretrained(MODEL)
 row, (rows, columns) = tokenizer.convert_tokens_to_ids("file"), header[name]["shape"]
 begin = header[name]["data_offsets"][0] + row * columns * 2
 file_row = []
@@ -101,8 +108,8 @@ assert tensors["bert.embeddings.word_embeddings.weight"][row].tolist() == file_r
 #
 # The names in the file are those of the first PyTorch BERT, of 2018. Nearly every PyTorch checkpoint of a BERT uses
 # them (the oldest differ in two: exercise 2), so they stay in the file. In our code each part has a name that says what
-# it does. One table translates, and nothing else in the package knows the names of the file. `{i}` is the number of a
-# layer.
+# it does. In notebook 4 we translated with ten lines of `replace`. The package has a table instead, and nothing else in
+# it knows the names of the file. `{i}` is the number of a layer.
 
 # %%
 for ours, theirs in KEY_MAP[3:10]:
@@ -110,7 +117,8 @@ for ours, theirs in KEY_MAP[3:10]:
 print(f"... {len(KEY_MAP)} rows in all")
 
 # %% [markdown]
-# Because the table is data, it can be read in both directions. There and back is where we came from, for every name:
+# Because the table is data, it can be read in both directions. For every name, there and back must lead to where we
+# began:
 
 # %%
 names, unexpected = from_reference(tensors)  # {our name: name in the file}
@@ -122,13 +130,13 @@ print("a name that no BERT has is not passed over in silence:", unexpected)
 # %% [markdown]
 # ## Loading, written out
 #
-# Make an untrained model of the right sizes, and replace its numbers. Two things need care. The *shapes* must agree,
-# which `load_state_dict` checks. And the **tied** matrix: the last step of BERT compares with every row of the word
-# table, so decoder and table are one matrix, and the file holds it once.
+# Make an untrained model of the right sizes, and replace its parameters. Two things need care. The *shapes* must agree,
+# which `load_state_dict` checks. And the decoder of the MLM head is **tied** to the word table: the two are one matrix,
+# and the file holds it once.
 
 # %%
 config = BertConfig(**{k: v for k, v in json.loads((folder / "config.json").read_text()).items() if k != "model_type"})
-model = BertForPreTraining(config).eval()  # random numbers
+model = BertForPreTraining(config).eval()  # random parameters
 renamed = {ours: tensors[theirs].float() for ours, theirs in names.items()}
 result = model.load_state_dict(renamed, strict=False)
 print("in the model, but not in the file:", result.missing_keys)
@@ -137,11 +145,11 @@ decoder = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}  # 
 assert not result.unexpected_keys and set(result.missing_keys) == decoder
 
 # %% [markdown]
-# That is all of `from_pretrained` but for its manners: error messages, older files, files in pieces, and a report of
-# what is missing. Same numbers, same answers:
+# That is all of `from_pretrained`, apart from its manners: error messages, older files, files in pieces, and a report
+# of what is missing. The same parameters give the same answers:
 
 # %%
-theirs = BertForPreTraining.from_pretrained("minibert-tiny")
+theirs = BertForPreTraining.from_pretrained(MODEL)
 for (name, ours), (_, expected) in zip(model.named_parameters(), theirs.named_parameters(), strict=True):
     assert torch.equal(ours, expected), name
 
@@ -153,7 +161,7 @@ for token, probability in zip(tokenizer.convert_ids_to_tokens(best.indices), bes
     print(f"The file is opened for {token:10} {probability:.0%}")
 
 # %% [markdown]
-# And back again: what we save, `transformers` loads, and it gives the same bits.
+# And back again: `transformers` loads what we save, and gives the same bits.
 
 # %%
 with tempfile.TemporaryDirectory() as copy, torch.no_grad():
@@ -169,10 +177,12 @@ with tempfile.TemporaryDirectory() as copy, torch.no_grad():
         print("transformers loads what we saved, and gives the same bits")
 
 # %% [markdown]
-# ## How many numbers, and where
+# ## How many parameters, and where
 #
-# Add up the sizes of all tables and matrices (Devlin et al. 2019, section 3, gives the sizes; the heads are those of
-# section 3.1):
+# ![Where the parameters are](../docs/images/diagrams/parameters.svg)
+#
+# In notebook 4 we counted. Here is the formula, the sizes of all tables and matrices added up (Devlin et al. 2019,
+# section 3, gives the sizes, and section 3.1 the heads):
 #
 # $$ \underbrace{(V + M + 2 + 2)D}_{\text{embeddings}}
 # + L\,\big(\underbrace{4D^2 + 4D}_{\text{attention}} + \underbrace{2DF + F + D}_{\text{feed-forward}}
@@ -202,24 +212,24 @@ assert sum(count(config).values()) == sum(tensor.numel() for tensor in tensors.v
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
-for ax, (name, sizes) in zip(axes, {"minibert-tiny": config, "BERT-base": BertConfig.base()}.items(), strict=True):
+for ax, (name, sizes) in zip(axes, {MODEL: config, "BERT-base": BertConfig.base()}.items(), strict=True):
     parts = count(sizes)
-    ax.barh(list(parts), [number / 1e6 for number in parts.values()], color="grey")
-    ax.set(xlabel="million numbers", title=f"{name}: {sum(parts.values()) / 1e6:.1f} million")
+    ax.barh(list(parts), [number / 1e6 for number in parts.values()], color="#1b3a5c")
+    ax.set(xlabel="million parameters", title=f"{name}: {sum(parts.values()) / 1e6:.1f} million")
     ax.invert_yaxis()
     ax.grid(alpha=0.3, axis="x")
 
 # %% [markdown]
-# In our small BERT most numbers are in the word table; in a large one they are in the layers.
+# In our small BERT most parameters are in the word table. In a large one they are in the layers.
 #
 # ## Exercises
 #
-# 1. How many numbers has a `BertModel` of the size of BERT-base: with the pooler, without the two pretraining heads?
-#    Answer with a number.
-# 2. Checkpoints of 2018 call the LayerNorm's numbers `LayerNorm.gamma` and `LayerNorm.beta`. Write a function of
+# 1. How many parameters does a `BertModel` of the size of BERT-base have, with the pooler, but without the two
+#    pretraining heads? Answer with a number.
+# 2. Checkpoints of 2018 call the parameters of a LayerNorm `LayerNorm.gamma` and `LayerNorm.beta`. Write a function of
 #    `(names)` that returns the list with today's names (`weight`, `bias`), and changes nothing else.
-# 3. Write a function of `(path)` that returns the name of the tensor with the most numbers in a `safetensors` file. It
-#    should read the table of contents only.
+# 3. Write a function of `(path)` that returns the name of the largest tensor in a `safetensors` file, the one with the
+#    most numbers in it. It should read the table of contents only.
 
 # %%
 answers = {

@@ -1,0 +1,330 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 0 · Why BERT: a blank, and the words on both sides of it
+#
+# > **The question:** what was BERT built for, and what did it change?
+#
+# - **You need** some Python. No mathematics beyond a logarithm, and no deep learning.
+# - **Afterwards you can** say what the four letters stand for, why reading from both sides matters, how a model learns
+#   from text that nobody labelled, and what `[CLS]`, `[SEP]` and `[MASK]` are for.
+# - **Time:** 20 minutes.
+#
+# The whole course follows one short sentence:
+#
+# > **The file is opened for reading.**
+#
+# By notebook 4 you will have built a BERT by hand and loaded trained parameters into it, and it will complete this
+# sentence. Every claim on the way is *asserted*: if a cell finishes without an error, what it says is true. Everything
+# runs offline, on the small BERT that comes with the package.
+
+# %%
+# On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("minibert") is None:
+    repository = ""  # @param {type:"string"}
+    assert repository, "write the https address of the repository where you found this notebook, then run this cell"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{repository}"], check=True)
+
+# %%
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from minibert import BertForPreTraining, BertForSequenceClassification, BertTokenizer
+from minibert.checkpoint.opened import local_folder
+
+MODEL = "minibert-tiny"  # a better English model may be named here; the outputs below are this one's
+tokenizer = BertTokenizer.from_pretrained(MODEL)
+model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
+
+# %% [markdown]
+# ## Fill in the blank yourself
+#
+# Read this from left to right and say the first word that comes to mind:
+#
+# > The file is ______
+#
+# Hard? *Missing*, *large*, *closed*, *open*: nearly anything will do. Now read on:
+#
+# > The file is ______ for reading.
+#
+# That was easy. The blank did not change, and neither did the words before it. What helped were the words *after* it.
+# Write your guess down before you look at the model's:
+
+# %%
+your_guess = "opened"
+
+# %% [markdown]
+# ## Then let the model do it
+#
+# A BERT fills blanks. It was trained to do little else. The blank is a token of its own, `[MASK]`, and the model gives
+# every word of its vocabulary a probability. First we blank out everything from the verb on, so that only the left side
+# is there to read. Then we give the right side back.
+
+
+# %%
+def fill(text: str) -> Tensor:
+    """The probability of each token of the vocabulary at the first blank."""
+    inputs = tokenizer(text, return_tensors="pt")
+    first_blank = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)
+    return model(**inputs).prediction_logits[0, first_blank].softmax(dim=-1)  # (V,)
+
+
+left_only = fill("The file is [MASK] [MASK] [MASK].")
+both_sides = fill("The file is [MASK] for reading.")
+
+# %%
+opened = tokenizer.convert_tokens_to_ids("opened")
+yours = tokenizer.convert_tokens_to_ids(your_guess)
+for name, p in (("left side only", left_only), ("both sides", both_sides)):
+    best = p.topk(4)
+    words = zip(tokenizer.convert_ids_to_tokens(best.indices), best.values, strict=True)
+    print(f"{name:15}", ", ".join(f"{word} {share:.0%}" for word, share in words))
+    print(f"{'':15} your guess, {your_guess}: {p[yours]:.1%}")
+assert both_sides[opened] > 5 * left_only[opened]
+
+# %% [markdown]
+# How good is a guess? We measure how **surprised** the model is by the truth: $-\log_2 p$ bits, where $p$ is the
+# probability that it gave to the right word. A model that is certain is surprised by 0 bits. A model that knows nothing
+# gives each of the 8,192 tokens the same chance, and is surprised by 13 bits, because $2^{13} = 8192$. Training a BERT
+# is nothing but making it less surprised (notebook 7).
+
+# %%
+surprise = {"knows nothing": torch.tensor(1 / len(tokenizer))} | {"left side only": left_only[opened]}
+surprise = {name: -p.log2().item() for name, p in (surprise | {"both sides": both_sides[opened]}).items()}
+figure, ax = plt.subplots(figsize=(6, 1.8), layout="constrained")
+bars = ax.barh(list(surprise), list(surprise.values()), color=["lightgrey", "#d98032", "#1b3a5c"])
+labelled = ax.bar_label(bars, fmt="%.1f", padding=3)
+ax.set(xlabel="surprise at “opened”, in bits", xlim=(0, 15))
+ax.invert_yaxis()
+assert abs(surprise["knows nothing"] - 13) < 1e-4 and surprise["both sides"] < surprise["left side only"] - 2
+
+# %% [markdown]
+# ## What came before
+#
+# In 2018 there were two ways to turn text into numbers that a program can learn from.
+#
+# **Fixed word vectors** (word2vec, GloVe) give each word one list of numbers, learned from the company it keeps. But
+# one word is one vector, whatever the sentence. *Close* the file and a *close* match share a vector.
+#
+# **Language models** read from left to right and predict the next word (GPT, in the summer of 2018). Their vectors
+# depend on the sentence, but only on the part that came before. ELMo put two such readers side by side, one from each
+# end, and neither of them saw the whole sentence.
+#
+# Why did nobody simply read both sides at once? Because a model that sees the whole sentence can see the answer. BERT's
+# way out is simple: **hide some words, and predict only those.**
+#
+# $$ \underbrace{p(w_t \mid w_1, \ldots, w_{t-1})}_{\text{left to right}} \qquad\qquad
+# \underbrace{p(w_t \mid w_1, \ldots, w_{t-1}, \texttt{[MASK]}, w_{t+1}, \ldots, w_T)}_{\text{BERT}} $$
+#
+# (Devlin et al. 2019, section 3.1, task 1.)
+#
+# | symbol | here | meaning |
+# | --- | --- | --- |
+# | $w_t$ | `opened` | the token at position $t$ |
+# | $T$ | | how many tokens the text has |
+# | $p(\cdot \mid \cdot)$ | `both_sides[opened]` | the probability of a token, given all that the model reads |
+#
+# ### One word, several vectors
+#
+# Here is the difference in numbers. We take one word in three sentences, twice with the same sense and once with
+# another, and compare its vectors by the cosine of the angle between them: 1 is the same direction. First the vectors
+# that are looked up for each word, and then those that come out of BERT.
+
+# %%
+senses = ["Then close the file.", "To close the file is necessary.", "Two close values are equal."]
+looked_up, understood = [], []
+for text in senses:
+    inputs = tokenizer(text, return_tensors="pt")
+    place = inputs.tokens().index("close")
+    looked_up.append(model.bert.embeddings.word.weight[inputs["input_ids"][0, place]])
+    understood.append(model.bert(**inputs).last_hidden_state[0, place])
+
+# %%
+for name, vectors in (("looked up", looked_up), ("out of BERT", understood)):
+    a, b, other = F.normalize(torch.stack(vectors), dim=1)
+    print(f"{name:11}: same sense {a @ b:.2f}, other sense {a @ other:.2f} and {b @ other:.2f}")
+torch.testing.assert_close(looked_up[0], looked_up[2])
+a, b, other = F.normalize(torch.stack(understood), dim=1)
+assert a @ b > 0.2 + max(a @ other, b @ other)
+
+# %% [markdown]
+# A looked-up vector cannot tell the three sentences apart. BERT's can, because each token has looked at the others. How
+# it looks is **attention** (notebook 2), and what it does with what it saw is the **encoder layer** (notebook 3).
+#
+# So this is what the four letters say:
+#
+# | | | |
+# | --- | --- | --- |
+# | **B** | Bidirectional | each token sees both sides |
+# | **E** | Encoder | it reads and does not write: text in, vectors out |
+# | **R** | Representations | the vectors, one for each token |
+# | **T** | from Transformers | the network of Vaswani et al. 2017, built from attention |
+#
+# ## Text labels itself
+#
+# Nobody sat down and labelled 3.3 billion words. Hide a word, and the word is the label: that is **masked language
+# modelling** (MLM). The first BERT learned from a second puzzle, too: it was given two sentences A and B and had to say
+# whether B really came after A. That is **next sentence prediction** (NSP). Half of the time B came from somewhere
+# else.
+#
+# For both puzzles a text needs marks that are not words:
+#
+# - `[MASK]` is the blank.
+# - `[SEP]` says where a sentence ends, so that A and B do not run together.
+# - `[CLS]` stands in front of everything. It is not a word, so its vector is free to stand for the *whole* text. The
+#   answer to "does B follow A?" is read off there, and later so is the answer to any other question about a text: is
+#   this review kind? is this mail spam?
+
+# %%
+sentence = "The file is opened for reading."
+followers = ["It is an error if the file does not exist.", "A list is a mutable sequence."]
+for other in followers:
+    pair = tokenizer(sentence, other, return_tensors="pt")
+    follows = model(**pair).seq_relationship_logits.softmax(dim=-1)[0, 0]  # 0: B follows A
+    print(*pair.tokens())
+    print(f"    B follows A with probability {follows:.0%}")
+
+# %%
+probability = [model(**tokenizer(sentence, other, return_tensors="pt")).seq_relationship_logits for other in followers]
+probability = torch.cat(probability).softmax(dim=-1)[:, 0]
+assert probability[0] > probability[1]
+
+# %% [markdown]
+# ## Pretrain once, fine-tune often
+#
+# Here is what made BERT famous. Filling blanks is a game nobody needs, but to play it well a model must learn grammar,
+# meaning and a good deal about the world. It takes days on many machines, once. Then you take off the part that fills
+# blanks, the **head**, and put a small new one on the same body: for spam, for names, for questions. That head needs
+# minutes, and a few hundred labelled examples instead of millions.
+#
+# ![Pretraining is done once, fine-tuning for every task](../docs/images/diagrams/pretrain-finetune.svg)
+#
+# How small is the new part? Let us count.
+
+# %%
+classifier = BertForSequenceClassification.from_pretrained(MODEL, num_labels=2)
+body = sum(parameter.numel() for parameter in classifier.bert.parameters())
+head = sum(parameter.numel() for parameter in classifier.classifier.parameters())
+print(f"the body: {body:,} parameters, pretrained; the new head: {head} parameters, to be learned")
+assert torch.equal(classifier.bert.embeddings.word.weight, model.bert.embeddings.word.weight)  # what was learned stays
+assert head == 2 * 128 + 2
+
+# %% [markdown]
+# In the year it appeared, BERT set new records on eleven tasks (Devlin et al. 2019, section 4), all with the same body
+# and a thin new head on each. Today's search engines and embedding models still work this way.
+#
+# ## The whole in one picture
+#
+# ![The architecture of BERT, from token ids to the two heads](../docs/images/diagrams/architecture.svg)
+#
+# ```
+#   [CLS]  the   file    is  [MASK]  for  reading   .   [SEP]      the text, in tokens
+#     │     │     │      │     │      │      │      │     │
+#   ┌─┴─────┴─────┴──────┴─────┴──────┴──────┴──────┴─────┴─┐
+#   │  embeddings: word + segment + position                │      notebook 1
+#   ├───────────────────────────────────────────────────────┤
+#   │  attention: every token looks at every other one      │ ×L   notebook 2
+#   │  feed-forward: every token thinks about what it saw   │      notebook 3
+#   └─┬─────┬─────┬──────┬─────┬──────┬──────┬──────┬─────┬─┘
+#     │                        │
+#   pooler                  MLM head                               notebook 4
+#   “does B follow A?”      “opened”
+# ```
+#
+# Notebooks 1 to 3 build the body part by part. Notebook 4 puts it together, a whole **BERT on one page**. Then we watch
+# it learn: where the puzzles come from (5), how a surprise becomes a better model (6), and a pretraining run that
+# finishes in seconds (7). Notebook 8 fine-tunes, and notebook 9 looks inside and asks what attention maps prove.
+# Appendices A to C are about engineering: files, equality to the last bit, and speed.
+#
+# One last check: is this BERT? The cell below asks `transformers`, which most of the world uses, for its answer. If it
+# is not installed, the cell says that it has checked nothing.
+
+# %%
+inputs = tokenizer("The file is [MASK] for reading.", return_tensors="pt")
+if importlib.util.find_spec("transformers") is None:
+    print("NOT CHECKED against the reference: transformers is not installed; pip install -e '.[test]'")
+else:
+    import transformers
+
+    transformers.logging.disable_progress_bar()
+    reference = transformers.BertForPreTraining.from_pretrained(local_folder(MODEL)).float().eval()
+    expected = reference(**inputs).prediction_logits.detach()
+    assert torch.equal(model(**inputs).prediction_logits, expected)
+    print("the reference gives the same scores, to the last bit")
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answers into `answers`, then run the cell that checks them. The solutions are in the last cell.
+#
+# 1. A model gives the right word a probability of 1/64. By how many bits is it surprised? Answer with a number.
+# 2. Write a function of `(a, b)` that puts the marks into two lists of tokens, and returns one list:
+#    `[CLS]`, the tokens of `a`, `[SEP]`, the tokens of `b`, `[SEP]`.
+# 3. Write a function of `(text, word)` that hides the first occurrence of a word: from *The file is opened* and *file*
+#    it makes *The [MASK] is opened*. Words are separated by spaces. *profile* is another word than *file*.
+
+# %%
+answers = {
+    1: None,  # a number
+    2: None,  # a function of (a, b)
+    3: None,  # a function of (text, word)
+}
+
+
+# %%
+def check_1(answer):
+    return abs(2.0**answer - 64) < 1e-6
+
+
+def check_2(answer):
+    expected = tokenizer("It is.", "Is it?").tokens()
+    return answer(["it", "is", "."], ["is", "it", "?"]) == expected
+
+
+# %%
+def check_3(answer):
+    cases = {("The file is opened", "file"): "The [MASK] is opened", ("a profile of a file", "file"): None}
+    cases[("a profile of a file", "file")] = "a profile of a [MASK]"
+    cases[("no is no", "no")] = "[MASK] is no"
+    return all(answer(*case) == expected for case, expected in cases.items())
+
+
+# %%
+checks = {1: check_1, 2: check_2, 3: check_3}
+for number, answer in answers.items():
+    try:
+        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
+    except Exception as error:  # whatever an answer may do
+        verdict = f"not yet: {type(error).__name__}: {error}"
+    print(f"exercise {number}:", verdict)
+
+
+# %% jupyter={"source_hidden": true}
+def mark(a, b):
+    return ["[CLS]", *a, "[SEP]", *b, "[SEP]"]
+
+
+def hide(text, word):
+    words = text.split(" ")
+    words[words.index(word)] = "[MASK]"
+    return " ".join(words)
+
+
+# %% jupyter={"source_hidden": true}
+solutions = {1: 6, 2: mark, 3: hide}
+assert all(checks[number](solution) for number, solution in solutions.items())
+print("all three solutions are right")
