@@ -18,8 +18,10 @@ from minibert.report import counted
 
 
 def main(options: argparse.Namespace) -> None:
+    if options.blimp_pairs is not None and not options.blimp:
+        raise ValueError("--blimp-pairs limits what --blimp reads: give both, or neither")
     model, tokenizer, has_nsp_head = load_with_mlm_head(options.model)
-    paradigms = read_minimal_pairs(options.minimal_pairs or [], options.limit)
+    paradigms = read_minimal_pairs(options.blimp or [], options.blimp_pairs)
     if options.corpus or not paradigms:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             corpus, _ = prepare(options.corpus, tokenizer, len(tokenizer), Path(folder) / "corpus")
@@ -39,13 +41,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--corpus",
         nargs="+",
         metavar="PATH",
-        help="text files or folders that it was not trained on (default, without --minimal-pairs: the documents that"
+        help="text files or folders that it was not trained on (default, without --blimp: the documents that"
         " `minibert pretrain` holds out of Python's documentation)",
     )
     parser.add_argument(
-        "--minimal-pairs", nargs="+", metavar="PATH", help="BLiMP's JSON lines: files, or folders of .jsonl"
+        "--blimp",
+        nargs="+",
+        metavar="PATH",
+        help="minimal pairs, as in BLiMP: files of JSON lines, or folders of .jsonl, one of them a paradigm",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="use the first N pairs of each paradigm")
+    parser.add_argument("--blimp-pairs", type=int, metavar="N", help="use the first N of each paradigm (default: all)")
 
 
 def score_pairs(model: BertForPreTraining, tokenizer: BertTokenizer, paradigms: dict[str, list[MinimalPair]]) -> None:
