@@ -44,6 +44,6 @@ def test_a_trainer_tells_it(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out.count("speed ") == 1
 
 
-def test_what_to_expect_grows():
-    said = [what_to_expect(tokens) for tokens in (1000, 200_000, 700_000, 1_500_000, 4_000_000)]
-    assert all(said) and len(set(said)) == len(said)
+def test_what_to_expect():
+    assert 'such as "the"' in what_to_expect(50_000)
+    assert "between 6.5 and 4.0" in what_to_expect(1_000_000)

@@ -41,6 +41,7 @@ def test_text_is_streamed_twice(tmp_path, monkeypatch):
         return (Document(["ba be bi.", "bo bu."]) for _ in range(1000))
 
     monkeypatch.setattr(source, "read_documents", read_documents)
+    monkeypatch.setattr(source, "find_files", lambda path, suffixes: [path])
     corpus, _ = prepare(["somewhere"], None, 300, tmp_path / "packed")
     assert readings == [["somewhere"]] * 2  # for the vocabulary, and for the arrays
     assert corpus.n_documents == 1000 and Document.most_alive <= 25
@@ -65,6 +66,34 @@ def test_files_that_are_not_read_are_told_of(tmp_path, capsys):
     assert told in capsys.readouterr().out
     prepare([texts / "a.txt", texts / "b.md"], known_words(), 300, tmp_path / "b")
     assert "passed over" not in capsys.readouterr().out
+
+
+def test_the_files_are_counted(tmp_path, capsys):
+    for number in range(30):
+        (tmp_path / f"{number}.txt").write_text("Ba be bi. Bo bu.")
+    prepare([tmp_path], known_words(), 300, tmp_path / "packed")
+    assert "30 documents, 60 sentences, 150 words, in 30 files\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "warnings"),
+    [
+        ("我们今天去公园。他在学校学习中文。", 15, []),
+        (
+            "วันนี้อากาศดีมากฉันชอบอ่านหนังสือที่ห้องสมุด เขาไปโรงเรียนทุกเช้าทุกวัน\nแมวนอนอยู่บนโต๊ะในห้องครัวของเรา",
+            3,
+            ["words of 34 characters on average", "22% of the characters are marks on others"],
+        ),
+        ("Été à la plage. Où est-il allé ?", 7, []),
+    ],
+    ids=["Chinese", "Thai", "French"],
+)
+def test_other_scripts(tmp_path, capsys, text, words, warnings):
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    prepare([tmp_path / "a.txt"], None, 300, tmp_path / "packed")
+    said = capsys.readouterr().out
+    assert f" {words} words\n" in said
+    assert said.count("warning ") == len(warnings) and all(warning in said for warning in warnings), said
 
 
 def test_what_is_in_the_way_is_refused_before_anything_is_read(tmp_path):

@@ -20,6 +20,12 @@ def test_every_reading_reads_the_file(tmp_path):
     assert (corpus.n_documents, corpus.n_sentences, corpus.n_words) == (1, 1, 1)
 
 
+def test_words_and_marks():
+    texts = {"One two!": (2, 0), "今天 well": (3, 0), "公园。好": (3, 0), "ที่นี่ ดี": (2, 5), "": (0, 0)}
+    for text, counts in texts.items():
+        assert (source.count_words(text), source.count_marks(text)) == counts, text
+
+
 def test_what_is_cut_without_blank_lines_is_counted(tmp_path):
     (tmp_path / "long.txt").write_text("Again and again. " * (2 * PSEUDO_DOCUMENT_SENTENCES + 1))
     (tmp_path / "short.txt").write_text("Once.")
