@@ -178,3 +178,16 @@ def test_sentences_come_from_all_over_the_corpus(folder):
     assert spread_sentences(corpus, tokenizer, 1, 5) == [[*flat[0][:4], tokenizer.sep_token_id]]
     _, held_out = corpus.split(every=5)
     assert spread_sentences(held_out, tokenizer, 3, 64) == [flat[12], flat[28], flat[44]]
+
+
+@pytest.mark.parametrize("source", ["corpus", "blimp"])
+def test_a_page_is_written(capsys, folder, corpus, pairs, tmp_path, source):
+    given = ("--corpus", corpus) if source == "corpus" else ("--blimp", pairs / "known.jsonl")
+    ending = evaluate(capsys, "--model", folder, *given, "--report", tmp_path / "page.md")
+    assert ending.code == 0 and f"written     {tmp_path / 'page.md'}\n" in ending.out, ending.err
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert ("| MLM | loss " in page) == (source == "corpus") and ("| minimal pairs: known | " in page) == (
+        source == "blimp"
+    )
+    refused = evaluate(capsys, "--model", folder, *given, "--report", tmp_path / "page.pdf")
+    assert "--report must end in .html or .md" in refused.only_error
