@@ -48,6 +48,7 @@ def test_folders_become_paths_and_logs_go_to_the_output():
         ("adam_beta2", -0.1),
         ("warmup_ratio", 1.5),
         ("num_train_epochs", 0),
+        ("max_tokens", 0),
         ("max_minutes", 0),
         ("max_minutes", -1),
         ("max_minutes", float("nan")),
@@ -81,6 +82,8 @@ def test_the_older_name_of_eval_strategy():
 def test_warm_up_in_steps_needs_a_run_in_steps():
     with pytest.raises(ValueError, match="^warmup_steps must be a ratio .*10"):
         TrainingArguments("run", max_minutes=1, warmup_steps=10)
+    with pytest.raises(ValueError, match="warmup_steps must be a ratio below 1 in a run of max_tokens"):
+        TrainingArguments("run", max_tokens=1, warmup_steps=10)
     assert TrainingArguments("run", max_minutes=1, warmup_steps=0.1).warmup_steps == 0.1
 
 

@@ -1,4 +1,4 @@
-"""Steps, tokens and seconds; the length of the run and the learning rate in both units."""
+"""Steps, tokens and seconds; the length of the run and the learning rate in each of these units."""
 
 import time
 from types import SimpleNamespace
@@ -24,39 +24,48 @@ def make(steps_per_epoch=10, processes=ALONE, **arguments):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "total"),
+    ("arguments", "steps"),
     [
         ({}, 30),
         ({"num_train_epochs": 0.25}, 3),
         ({"max_steps": 7}, 7),
         ({"max_steps": 7, "num_train_epochs": 9}, 7),
-        ({"max_minutes": 1.5}, 90),
-        ({"max_minutes": 1.5, "max_steps": 7}, 90),
+        ({"max_minutes": 1.5}, 9),  # of 10 seconds and 100 tokens each
+        ({"max_minutes": 1.5, "max_steps": 7}, 9),
+        ({"max_tokens": 500}, 5),
+        ({"max_tokens": 501, "max_steps": 3, "num_train_epochs": 1}, 6),
+        ({"max_tokens": 500, "max_minutes": 2}, 5),
+        ({"max_tokens": 500, "max_minutes": 0.5}, 3),
     ],
 )
-def test_length_of_the_run(arguments, total):
-    assert make(**arguments).total == total
+def test_length_of_the_run(now, arguments, steps):
+    clock = make(**arguments)
+    while not clock.is_over:
+        assert clock.step == 0 or 0 < clock.learning_rate_factor < 1
+        now.seconds += 10
+        clock.tick(tokens=100)
+    assert (clock.step, clock.progress, clock.learning_rate_factor) == (steps, 1, 0)
 
 
 def test_steps(now):
     clock = make(max_steps=2)
-    assert (clock.position, clock.is_over, clock.learning_rate_factor) == (0, False, 1)
+    assert (clock.progress, clock.is_over, clock.learning_rate_factor) == (0, False, 1)
     now.seconds += 1000  # no matter how long
     clock.tick(tokens=5)
-    assert (clock.position, clock.is_over, clock.learning_rate_factor) == (1, False, 0.5)
+    assert (clock.progress, clock.is_over, clock.learning_rate_factor) == (0.5, False, 0.5)
     clock.tick(tokens=5)
-    assert (clock.position, clock.is_over, clock.learning_rate_factor) == (2, True, 0)
+    assert (clock.progress, clock.is_over, clock.learning_rate_factor) == (1, True, 0)
 
 
 def test_minutes(now):
     clock = make(max_minutes=1)
     now.seconds += 45
-    assert clock.position == 0  # time is read once a step: what is decided from it does not change in between
+    assert clock.progress == 0  # time is read once a step: what is decided from it does not change in between
     clock.tick(tokens=5)
-    assert (clock.position, clock.is_over, clock.learning_rate_factor) == (45, False, 0.25)
+    assert (clock.progress, clock.is_over, clock.learning_rate_factor) == (0.75, False, 0.25)
     now.seconds += 45
     clock.tick(tokens=5)
-    assert (clock.seconds, clock.position, clock.is_over, clock.learning_rate_factor) == (90, 60, True, 0)
+    assert (clock.seconds, clock.progress, clock.is_over, clock.learning_rate_factor) == (90, 1, True, 0)
 
 
 def test_warm_up(now):
@@ -87,7 +96,27 @@ def test_several_processes_go_by_the_clock_of_the_first(now):
     clock = make(max_minutes=1, processes=SimpleNamespace(count=2, of_first=lambda value: 33.0))
     now.seconds += 10
     clock.tick(tokens=50)
-    assert (clock.position, clock.tokens) == (33, 100)
+    assert (clock.progress, clock.tokens) == (33 / 60, 100)
+
+
+def test_several_processes_agree_on_the_tokens(now):
+    """Each has other examples: the run would end in one of them, and the others would wait for it."""
+    clock = make(max_tokens=1000, processes=SimpleNamespace(count=2, of_first=lambda value: 70))
+    clock.tick(tokens=50)
+    assert (clock.progress, clock.tokens) == (0.14, 140)
+
+
+def test_a_limit_of_minutes_is_one_of_each_call(now):
+    first = make(max_tokens=1000, max_minutes=1)
+    now.seconds += 60
+    first.tick(tokens=100)
+    assert first.is_over and first.learning_rate_factor == 0
+    second = make(max_tokens=1000, max_minutes=1)
+    second.restore(first.state())
+    assert not second.is_over and second.progress == 0.5  # a minute of two; the tokens are behind that
+    now.seconds += 60
+    second.tick(tokens=100)
+    assert second.is_over
 
 
 @pytest.mark.parametrize("arguments", [{"max_minutes": 1}, {"max_steps": 4}])

@@ -69,9 +69,7 @@ def evaluate(capsys, *arguments):
 
 def test_what_a_user_sees(folder, corpus, pairs):
     """A real run, against numbers that are computed here."""
-    ending = script_runs.start(
-        "evaluate", "--model", folder, "--corpus", corpus, "--minimal-pairs", pairs / "more.jsonl"
-    )
+    ending = script_runs.start("evaluate", "--model", folder, "--corpus", corpus, "--blimp", pairs / "more.jsonl")
     assert ending.code == 0, ending.err
     assert [line.split()[0] for line in ending.out.splitlines()] == [
         *("corpus", "tokens", "pairs", "seen", "MLM", "NSP", "perplexity"),
@@ -97,7 +95,7 @@ def test_what_a_user_sees(folder, corpus, pairs):
 
 
 def test_minimal_pairs_alone(capsys, folder, pairs):
-    arguments = ("--minimal-pairs", pairs / "known.jsonl", pairs / "more.jsonl", "--limit", 3)
+    arguments = ("--blimp", pairs / "known.jsonl", pairs / "more.jsonl", "--blimp-pairs", 3)
     ending = evaluate(capsys, "--model", folder, *arguments)
     assert ending.code == 0, ending.err
     table = [line.split() for line in ending.out.splitlines()]
@@ -109,7 +107,7 @@ def test_minimal_pairs_alone(capsys, folder, pairs):
         ["mean", "of", "3", "paradigms", "9"],
     ]
     assert table[1][-1] == table[3][-1]
-    assert "mean of 1 paradigm " in evaluate(capsys, "--model", folder, "--minimal-pairs", pairs / "known.jsonl").out
+    assert "mean of 1 paradigm " in evaluate(capsys, "--model", folder, "--blimp", pairs / "known.jsonl").out
 
 
 def test_without_a_corpus_it_scores_what_pretraining_has_held_out(capsys, tmp_path, monkeypatch):
@@ -151,10 +149,11 @@ def test_bad_models(capsys, folder, corpus, tmp_path):
     ("arguments", "message"),
     [
         (("--corpus", "nowhere.txt"), "nowhere.txt: no such file"),
-        (("--minimal-pairs", "nowhere.jsonl"), "nowhere.jsonl"),
-        (("--minimal-pairs", "farm.txt"), "farm.txt, line 1: not JSON"),
-        (("--minimal-pairs", "long.jsonl"), "max_position_embeddings=64"),
-        (("--corpus", "farm.txt", "--limit", "0"), "error: --limit must be at least 1, got 0"),
+        (("--blimp", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("--blimp", "farm.txt"), "farm.txt, line 1: not JSON"),
+        (("--blimp", "long.jsonl"), "max_position_embeddings=64"),
+        (("--blimp", "long.jsonl", "--blimp-pairs", "0"), "error: --blimp-pairs must be at least 1, got 0"),
+        (("--corpus", "farm.txt", "--blimp-pairs", "3"), "error: --blimp-pairs limits what --blimp reads"),
         (("--corpus", "foreign.txt"), "knows no word"),
     ],
 )
@@ -185,7 +184,20 @@ def test_several_processes_print_what_one_does(folder, corpus, tmp_path):
     pairs = tmp_path / "pairs.jsonl"
     goods = [f"the {a} sees the {b} ." for a in WORDS[2:5] for b in WORDS[2:5]]
     pairs.write_text("".join(json.dumps({"sentence_good": g, "sentence_bad": g[::-1]}) + "\n" for g in goods))
-    arguments = ("--model", folder, "--corpus", corpus, "--minimal-pairs", pairs)
+    arguments = ("--model", folder, "--corpus", corpus, "--blimp", pairs)
     alone, together = (script_runs.start("evaluate", *arguments, processes=count) for count in (1, 2))
     assert together.code == 0, together.err
     assert together.out == alone.out and "perplexity" in alone.out
+
+
+@pytest.mark.parametrize("source", ["corpus", "blimp"])
+def test_a_page_is_written(capsys, folder, corpus, pairs, tmp_path, source):
+    given = ("--corpus", corpus) if source == "corpus" else ("--blimp", pairs / "known.jsonl")
+    ending = evaluate(capsys, "--model", folder, *given, "--report", tmp_path / "page.md")
+    assert ending.code == 0 and f"written     {tmp_path / 'page.md'}\n" in ending.out, ending.err
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert ("| MLM | loss " in page) == (source == "corpus") and ("| minimal pairs: known | " in page) == (
+        source == "blimp"
+    )
+    refused = evaluate(capsys, "--model", folder, *given, "--report", tmp_path / "page.pdf")
+    assert "--report must end in .html or .md" in refused.only_error

@@ -7,7 +7,8 @@ import torch
 import minibert
 from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.pretraining.initialization import initialise_from_corpus
-from minibert.pretraining.job import PretrainingOptions, pretrain
+from minibert.pretraining.job import pretrain
+from minibert.pretraining.options import PretrainingOptions
 from minibert.pretraining.presets import PRESETS
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus

@@ -89,7 +89,7 @@ def hold(folder, ready, done):
         ready.touch()
         while not done.exists():
             time.sleep(0.01)
-        trainer.clock.total = trainer.clock.step
+        trainer.clock.total_steps = trainer.clock.step
         after_step(*arguments)
 
     trainer._after_step = wait

@@ -35,7 +35,7 @@ def test_the_limit_is_one_of_pairs_a_paradigm(tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(line(f"{i}.", UID="ab"[i % 2]) for i in range(10)))
     found = read_minimal_pairs([tmp_path / "a.jsonl"], limit=3)
     assert [[pair.good for pair in pairs] for pairs in found.values()] == [["0.", "2.", "4."], ["1.", "3.", "5."]]
-    with pytest.raises(ValueError, match="--limit must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="--blimp-pairs must be at least 1, got 0"):
         read_minimal_pairs([tmp_path / "a.jsonl"], limit=0)
 
 

@@ -69,6 +69,34 @@ def test_files_that_are_not_read_are_told_of(tmp_path, capsys):
     assert "passed over" not in capsys.readouterr().out
 
 
+def test_the_files_are_counted(tmp_path, capsys):
+    for number in range(30):
+        (tmp_path / f"{number}.txt").write_text("Ba be bi. Bo bu.")
+    prepare([tmp_path], known_words(), 300, tmp_path / "packed")
+    assert "30 documents, 60 sentences, 150 words, in 30 files\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "warnings"),
+    [
+        ("我们今天去公园。他在学校学习中文。", 15, []),
+        (
+            "วันนี้อากาศดีมากฉันชอบอ่านหนังสือที่ห้องสมุด เขาไปโรงเรียนทุกเช้าทุกวัน\nแมวนอนอยู่บนโต๊ะในห้องครัวของเรา",
+            3,
+            ["words of 34 characters on average", "22% of the characters are marks on others"],
+        ),
+        ("Été à la plage. Où est-il allé ?", 7, []),
+    ],
+    ids=["Chinese", "Thai", "French"],
+)
+def test_other_scripts(tmp_path, capsys, text, words, warnings):
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    prepare([tmp_path / "a.txt"], None, 300, tmp_path / "packed")
+    said = capsys.readouterr().out
+    assert f" {words} words\n" in said
+    assert said.count("warning ") == len(warnings) and all(warning in said for warning in warnings), said
+
+
 def test_what_is_in_the_way_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(CorpusError, match="is no packed corpus"):

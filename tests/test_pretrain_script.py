@@ -3,7 +3,9 @@
 import json
 import random
 import re
+import shlex
 import shutil
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -14,7 +16,7 @@ import transformers
 
 import minibert
 from minibert.labels import IGNORE_INDEX
-from minibert.pretraining import job
+from minibert.pretraining import job, options
 from minibert.text.dataset import PretrainingDataset
 from minibert.text.tokenizer import BertTokenizer
 
@@ -169,6 +171,51 @@ def test_another_way_of_masking(capsys, corpus, tmp_path, monkeypatch):
     assert held_out.masking_rate == 0.15 and not held_out.whole_word_masking  # so that losses can be compared
 
 
+def test_numbers_of_ones_own(capsys, corpus, tmp_path):
+    """They make the model and the run, and are written down."""
+    numbers = {"layers": 1, "hidden_size": 64, "heads": 2, "max_length": 32, "batch_size": 4, "learning_rate": 0.003}
+    numbers |= {"warmup_ratio": 0.5, "weight_decay": 0.1, "masking_rate": 0.2}
+    options = [part for name, number in numbers.items() for part in (f"--{name.replace('_', '-')}", number)]
+    length = ("--vocab-size", 60, "--tokens", 2000)
+    ending = script_runs.call(capsys, "pretrain", "--corpus", corpus, *length, *options, "--output-dir", tmp_path)
+    assert ending.code == 0 and "1 layers × 64, 2 heads" in ending.out, ending.err
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    assert {name: settings[name] for name in numbers} == numbers and settings["max_tokens"] == 2000
+    config = minibert.BertConfig.from_pretrained(tmp_path)
+    assert (config.num_hidden_layers, config.hidden_size, config.max_position_embeddings) == (1, 64, 32)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert max(row["learning_rate"] for row in rows) <= 0.003 and 15 <= rows[-1]["step"] <= 30  # of about 100 tokens
+
+
+def test_a_second_run_has_a_folder_of_its_own(capsys, corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--corpus", corpus, "--vocab-size", 60, "--tokens", 500)
+    first, second, resumed = (
+        script_runs.call(capsys, "pretrain", *arguments, *more) for more in ((), (), ("--resume",))
+    )
+    assert (first.code, second.code, resumed.code) == (0, 0, 0), (first.err, second.err, resumed.err)
+    assert "folder" not in first.out
+    assert f"folder      {Path('runs/pretrain-2')}: an earlier run has the default one" in second.out
+    assert f"folder      {Path('runs/pretrain-2')}: the last run" in resumed.out
+    assert [path.name for path in sorted(Path("runs").iterdir())] == ["pretrain", "pretrain-2"]
+    named = script_runs.call(capsys, "pretrain", *arguments, "--output-dir", "runs/pretrain")
+    assert "an earlier run left" in named.only_error
+
+
+def test_a_run_that_had_to_stop_says_how_to_go_on(capsys, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(options, "DEFAULT_LIMIT", 0.003)
+    arguments = ("--corpus", corpus, "--vocab-size", 60, "--output-dir", tmp_path / "run")
+    stopped = script_runs.call(capsys, "pretrain", *arguments)
+    said = re.search(r"stopped +after the limit of 0.003 minutes, ([\d,]+) of 5,300,000 tokens \(0%\)", stopped.out)
+    assert said and re.search(r"expect +\S", stopped.out), stopped
+    (command,) = re.findall(r"go on +minibert pretrain (.*)", stopped.out)
+    assert "--resume" in command and str(tmp_path / "run") in command
+    resumed = script_runs.call(capsys, "pretrain", *shlex.split(command))
+    assert resumed.code == 0, resumed.err
+    (more,) = re.findall(r"stopped .* minutes, ([\d,]+) of", resumed.out)
+    assert int(more.replace(",", "")) > int(said[1].replace(",", ""))
+
+
 # --- bad input
 
 
@@ -260,8 +307,10 @@ def test_another_run_is_not_resumed(capsys, corpus, trained, tmp_path):
     shutil.copytree(trained[1], tmp_path / "run")
     options = ("--vocab-size", 300, "--resume", "--seed", 7, "--masking-rate", 0.4, "--preset", "mini")
     ending = pretrain(capsys, tmp_path / "run", "--corpus", corpus, *options)
-    others = "preset was tiny, is mini; masking_rate was None, is 0.4; seed was 42, is 7"
-    assert ending.code == 2 and f"run holds another run: {others}." in ending.err.splitlines()[-1], ending
+    error = ending.err.splitlines()[-1]
+    assert ending.code == 2 and "run holds another run: preset was tiny, is mini; layers was 2, is 4;" in error, ending
+    for other in ("learning_rate was 0.002, is 0.001", "masking_rate was 0.3, is 0.4", "seed was 42, is 7"):
+        assert other in error
 
 
 def test_another_text_is_not_gone_on_with(capsys, trained, tmp_path):

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from training_runs import in_child
 
-from minibert.pretraining.job import PretrainingOptions, pretrain
+from minibert.pretraining.job import pretrain
+from minibert.pretraining.options import PretrainingOptions
 from minibert.training import run_folder
 from minibert.training.checkpointing import ResumeError, save_checkpoint
 from minibert.training.distributed import Processes

@@ -72,6 +72,12 @@ def test_any_number_of_processes_makes_the_same_bytes(tmp_path):
     assert alone == together and "ids.bin" in alone
 
 
+def test_words_and_marks():
+    texts = {"One two!": (2, 0), "今天 well": (3, 0), "公园。好": (3, 0), "ที่นี่ ดี": (2, 5), "": (0, 0)}
+    for text, counts in texts.items():
+        assert (source.count_words(text), source.count_marks(text)) == counts, text
+
+
 def test_what_is_cut_without_blank_lines_is_counted(tmp_path):
     (tmp_path / "long.txt").write_text("Again and again. " * (2 * PSEUDO_DOCUMENT_SENTENCES + 1))
     (tmp_path / "short.txt").write_text("Once.")

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from minibert.pretraining.job import PretrainingOptions, pretrain
+from minibert.pretraining.job import pretrain
+from minibert.pretraining.options import DEFAULT_FOLDER, DEFAULT_LIMIT, DEFAULT_TOKENS, PretrainingOptions
 from minibert.pretraining.presets import PRESETS
 
 
@@ -23,9 +24,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--preset", choices=PRESETS, default=defaults.preset, help="size (of a new model) and recipe (%(default)s)"
     )
     parser.add_argument("--vocab-size", type=int, default=defaults.vocab_size, help="of a new vocabulary (%(default)s)")
-    parser.add_argument("--masking-rate", type=float, metavar="SHARE", help="of the tokens (default: the preset's)")
-    parser.add_argument("--whole-word-masking", action="store_true", help="hide all pieces of a word together")
-    parser.add_argument("--minutes", type=float, default=defaults.minutes, help="of training (%(default)s)")
+    add_length(parser)
+    add_numbers(parser)
     parser.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")
-    parser.add_argument("--output-dir", type=Path, default=defaults.output_dir, help="(%(default)s)")
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        help=f"(default: {DEFAULT_FOLDER}, or {DEFAULT_FOLDER}-2, ... where that is used)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
+
+
+def add_length(parser: argparse.ArgumentParser) -> None:
+    """At most one of these is given."""
+    group = parser.add_argument_group(
+        "how long", f"one of these (default: {DEFAULT_TOKENS:,} tokens, but no more than {DEFAULT_LIMIT:g} minutes)"
+    )
+    group.add_argument("--tokens", type=int, metavar="N", help="to train on, the same text counted each time")
+    group.add_argument("--minutes", type=float, metavar="N", help="of training")
+    group.add_argument("--epochs", type=float, metavar="N", help="so often every document is read")
+
+
+def add_numbers(parser: argparse.ArgumentParser) -> None:
+    """Everything that the preset says."""
+    group = parser.add_argument_group("the preset's numbers", "each may be another; settings.json holds those used")
+    for name, help in (("layers", "of a new model"), ("hidden-size", "of a new model"), ("heads", "in each layer")):
+        group.add_argument(f"--{name}", type=int, metavar="N", help=help)
+    group.add_argument("--max-length", type=int, metavar="N", help="of a pair of sentences, in tokens")
+    group.add_argument("--batch-size", type=int, metavar="N", help="pairs a step, in each process")
+    group.add_argument("--learning-rate", type=float, metavar="X", help="its peak")
+    group.add_argument("--warmup-ratio", type=float, metavar="SHARE", help="of the run, in which it rises to the peak")
+    group.add_argument("--weight-decay", type=float, metavar="X", help="of the matrices")
+    group.add_argument("--masking-rate", type=float, metavar="SHARE", help="of the tokens")
+    group.add_argument("--whole-word-masking", action="store_true", help="hide all pieces of a word together")

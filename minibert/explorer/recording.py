@@ -1,9 +1,9 @@
 """One forward pass of a model, watched by hooks: what went through it, with heads and layers switched off."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,7 @@ def record(
     recording, hooks = Recording(), contextlib.ExitStack()
     with hooks:
         _watch_embeddings(encoder, recording, hooks)
-        for number, layer in enumerate(encoder.encoder.layer):
+        for number, layer in enumerate(cast(Iterable[EncoderLayer], encoder.encoder.layer)):
             heads = [head for of_layer, head in heads_off if of_layer == number]
             if heads:
                 hooks.enter_context(_without_heads(layer, heads))
@@ -67,7 +67,7 @@ def _without_heads(layer: EncoderLayer, heads: list[int]) -> Iterator[None]:
 def _watch_embeddings(encoder: BertModel, recording: Recording, hooks: contextlib.ExitStack) -> None:
     embeddings = encoder.embeddings
     for name in ("word", "segment", "position"):
-        _on_output(embeddings.get_submodule(name), hooks, lambda x, name=name: recording.embeddings.update({name: x}))
+        _on_output(embeddings.get_submodule(name), hooks, _into(recording.embeddings, name))
     _on_output(embeddings.norm, hooks, lambda x: recording.embeddings.update(normed=x))
     _on_output(embeddings, hooks, recording.stream.append)
 
@@ -77,11 +77,15 @@ def _watch_embeddings(encoder: BertModel, recording: Recording, hooks: contextli
     hooks.callback(embeddings.norm.register_forward_pre_hook(keep_sum).remove)
 
 
+def _into(record: dict[str, Tensor], name: str) -> Callable[[Tensor], None]:
+    return lambda x: record.update({name: x})
+
+
 def _watch_layer(layer: EncoderLayer, is_off: bool, recording: Recording, hooks: contextlib.ExitStack) -> None:
     projections: dict[str, Tensor] = {}
     recording.projections.append(projections)
     for name in ("query", "key", "value"):
-        _on_output(layer.attention.get_submodule(name), hooks, lambda x, name=name: projections.update({name: x}))
+        _on_output(layer.attention.get_submodule(name), hooks, _into(projections, name))
     if not is_off:
         for norm in (layer.attention_norm, layer.feed_forward_norm):
             _on_output(norm, hooks, recording.stream.append)

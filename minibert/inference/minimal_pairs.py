@@ -33,7 +33,7 @@ def read_minimal_pairs(paths: Sequence[str | Path], limit: int | None = None) ->
     Raises `CorpusError` naming file and line.
     """
     if limit is not None and limit < 1:
-        raise ValueError(f"--limit must be at least 1, got {limit}")
+        raise ValueError(f"--blimp-pairs must be at least 1, got {limit}")
     paradigms: dict[str, list[MinimalPair]] = {}
     for path in chain.from_iterable(find_files(str(path), SUFFIXES) for path in paths):
         found = False

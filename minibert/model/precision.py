@@ -3,6 +3,7 @@
 import functools
 import time
 import warnings
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ def has_fast_bf16() -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
-def mixed_precision() -> dict[str, bool]:
+def mixed_precision() -> dict[str, Any]:
     """The `TrainingArguments` that train fastest here: bf16, or on a GPU without it fp16, or neither."""
     bf16 = has_fast_bf16()
     return {"bf16": bf16, "fp16": torch.cuda.is_available() and not bf16}

@@ -101,17 +101,20 @@ def load_with_mlm_head(name: str) -> tuple[BertForPreTraining, BertTokenizer, bo
 
 def score_text(
     model: BertForPreTraining, tokenizer: BertTokenizer, has_nsp_head: bool, corpus: PackedCorpus, seed: int
-) -> None:
-    """Print how well the model fills masks and tells sentences apart, and the pseudo-perplexity."""
+) -> list[tuple[str, str]]:
+    """Print, and return, how well the model fills masks and tells sentences apart, and the pseudo-perplexity."""
     max_length = min(Preset.max_length, model.config.max_position_embeddings)
     dataset = PretrainingDataset(corpus, tokenizer, max_length, seed)
     say_pairs(dataset)
     metrics = evaluate_pretraining(model, dataset, PretrainingCollator(tokenizer.pad_token_id))
     pairs = f"{len(dataset):,} pairs of up to {max_length} tokens"
-    say("MLM", f"loss {metrics['mlm_loss']:.3f}, accuracy {metrics['mlm_accuracy']:.1%}: 15% of {pairs} masked")
+    mlm = f"loss {metrics['mlm_loss']:.3f}, accuracy {metrics['mlm_accuracy']:.1%}: 15% of {pairs} masked"
     nsp = f"accuracy {metrics['nsp_accuracy']:.1%}" if has_nsp_head else "the checkpoint has no such head"
+    say("MLM", mlm)
     say("NSP", nsp)
     sentences = spread_sentences(corpus, tokenizer, SCORED_SENTENCES, max_length)
     tokens = sum(len(sentence) - 2 for sentence in sentences)
     perplexity = pseudo_perplexity(model, tokenizer, sentences, shared_log_likelihoods)
-    say("perplexity", f"{perplexity:,.1f}: {tokens:,} tokens of {len(sentences):,} sentences, each hidden alone")
+    hidden = f"{perplexity:,.1f}: {tokens:,} tokens of {len(sentences):,} sentences, each hidden alone"
+    say("perplexity", hidden)
+    return [("MLM", mlm), ("NSP", nsp), ("pseudo-perplexity", hidden)]

@@ -22,6 +22,10 @@ from minibert.text.vocabulary import MAX_ALPHABET, count_strings
 from minibert.text.wordpiece import MAX_WORD_LENGTH
 from minibert.training.distributed import Processes
 
+# Characters of a word, on average; above, blanks do not stand between words. German has 6, Finnish 8.
+LONG_WORDS = 20
+MANY_MARKS = 0.02  # of the characters; Vietnamese and French in decomposed form have more, too, and lose as much
+
 MANY_EPOCHS = 20  # what is not seen in so many will hardly ever be
 
 
@@ -46,18 +50,21 @@ def prepare(
     """
     check_replaceable(Path(folder))  # rather now than after a vocabulary was trained
     source = CorpusSource(paths, processes)
+    n_files = source.n_files  # before there are more of them, if `folder` lies among them
     if tokenizer is None:
         counts = tqdm(source.each(count_strings), desc="counting words", unit=" parts", delay=2, leave=False)
         tokenizer = BertTokenizer.train(counts, vocab_size)
     corpus = PackedCorpus.build(source, tokenizer, folder)
     sizes = {"document": source.n_documents, "sentence": source.n_sentences, "word": source.n_words}
-    say("corpus", f"{source.name}: {', '.join(counted(size, noun) for noun, size in sizes.items())}")
+    files = f", in {counted(n_files, 'file')}" if n_files > 1 else ""
+    say("corpus", f"{source.name}: {', '.join(counted(size, noun) for noun, size in sizes.items())}{files}")
     if others := files_passed_over(paths or []):
         names = f"{others[0].name}{', ...' if len(others) > 1 else ''}"
         say("passed over", f"{counted(len(others), 'file')} of no known suffix ({names}); name a file to have it read")
     if source.n_cuts:
         cut = f"cut after {PSEUDO_DOCUMENT_SENTENCES} sentences, {counted(source.n_cuts, 'time')}"
         say("documents", f"{cut}, in files without blank lines; put one between documents")
+    _say_foreign(source, tokenizer)
     return corpus, tokenizer
 
 
@@ -78,6 +85,25 @@ def prepared_once(
         corpus = PackedCorpus.open(processes.folder_of_first(folder), tokenizer)
         processes.wait()  # until all have it open: then nobody needs its name
         yield corpus, tokenizer
+
+
+def _say_foreign(source: CorpusSource, tokenizer: BertTokenizer) -> None:
+    """Warn of scripts that word pieces and sentences were not made for."""
+    length, marks = source.n_characters / max(1, source.n_words), source.n_marks / max(1, source.n_characters)
+    if length > LONG_WORDS:
+        say(
+            "warning",
+            f"words of {length:.0f} characters on average: there are no blanks between them, as in Thai, Lao, Khmer or"
+            " Burmese, so that what is learnt is whole phrases; put blanks between words first, with a word segmenter"
+            " for the language, and every sentence on a line of its own",
+        )
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    if marks > MANY_MARKS and normalizer is not None and normalizer.normalize_str("\u0e01\u0e38") == "\u0e01":
+        say(
+            "warning",
+            f"{marks:.0%} of the characters are marks on others (vowels and tones of Thai, vowels of Hindi or Arabic),"
+            " and the vocabulary strips them, as it does with accents; take a --tokenizer with strip_accents=False",
+        )
 
 
 def load_tokenizer(source: str | Path) -> BertTokenizer:

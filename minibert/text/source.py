@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import re
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,21 +19,26 @@ T = TypeVar("T")
 # From documents to what is made of them; where several processes do it, both must be such as can be sent.
 Work = Callable[[Iterable[list[str]]], Iterable[T]]
 
+# Written without blanks, and tokenized one by one: each is a word of its own.
+_CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
+
 # For each process, so many parts are under way or done and not yet taken: that bounds the memory.
 PARTS_AHEAD = 3
 
 
 class Counted:
-    """Documents on their way, counted: how many, their sentences and words, and how many end at a cut."""
+    """Documents on their way, counted: see the properties of `CorpusSource`."""
 
     def __init__(self) -> None:
-        self.counts = [0, 0, 0, 0]
+        self.counts = [0] * 6
 
     def pass_on(self, documents: Iterable[list[str]]) -> Iterator[list[str]]:
         """The documents."""
         for document in documents:
-            words = sum(len(sentence.split()) for sentence in document)
-            self.add([1, len(document), words, isinstance(document, PseudoDocument)])
+            text = " ".join(document)
+            is_cut = isinstance(document, PseudoDocument)
+            characters = len(text) - text.count(" ")
+            self.add([1, len(document), count_words(text), is_cut, characters, count_marks(text)])
             yield document
 
     def add(self, counts: list[int]) -> None:
@@ -56,8 +63,19 @@ class CorpusSource:
 
     n_documents = property(lambda self: self._counted.counts[0], doc="How many the last iteration has read.")
     n_sentences = property(lambda self: self._counted.counts[1], doc="Of these documents.")
-    n_words = property(lambda self: self._counted.counts[2], doc="Of these sentences.")
+    n_words = property(lambda self: self._counted.counts[2], doc="Of these sentences; of Chinese, each character.")
     n_cuts = property(lambda self: self._counted.counts[3], doc="How often it cut files that separate no documents.")
+    n_characters = property(lambda self: self._counted.counts[4], doc="Of these sentences, without blanks.")
+    n_marks = property(
+        lambda self: self._counted.counts[5],
+        doc="How many characters are marks on others: vowels and tones of Thai, vowels of Hindi or Arabic, accents that"
+        " are written as characters of their own.",
+    )
+
+    @property
+    def n_files(self) -> int:
+        """How many files the documents come from; none for Python's own documentation."""
+        return sum(len(find_files(str(path), CORPUS_SUFFIXES)) for path in self.paths or [])
 
     def __iter__(self) -> Iterator[list[str]]:
         return self.each(iter)
@@ -107,3 +125,19 @@ def _work_on(work: Work[T], part: Part) -> tuple[list[T], Counted]:
 def _without_threads() -> None:
     """In one of several processes, the tokenizer has one thread: there is a process for every core."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def count_words(text: str) -> int:
+    """What stands between blanks, and every Chinese character, counts as one."""
+    if not text.isascii():
+        text, n_characters = _CHINESE.subn(" ", text)
+        # What is left between them has words of its own, of which stops are none.
+        return n_characters + sum(any(map(str.isalnum, word)) for word in text.split())
+    return len(text.split())
+
+
+def count_marks(text: str) -> int:
+    """How many characters of a text are marks on others, which a tokenizer that strips accents leaves out."""
+    if text.isascii():
+        return 0
+    return sum(text.count(character) for character in set(text) if unicodedata.category(character) == "Mn")

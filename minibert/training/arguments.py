@@ -24,10 +24,11 @@ class TrainingArguments:
 
     output_dir: Path = Path("trainer_output")  # or its name
 
-    # How long: epochs, unless max_steps says otherwise; max_minutes of wall-clock time wins over both, and the
-    # learning rate has decayed when the time is up.
+    # How long: epochs, unless max_steps says otherwise; max_tokens to train on, max_minutes of wall-clock time, or the
+    # first of them that is used up, win over both, and the learning rate has decayed by then.
     num_train_epochs: float = 3.0
     max_steps: int = -1
+    max_tokens: int | None = None  # without padding, over all processes; the step that reaches them is the last
     max_minutes: float | None = None
 
     # One step is taken on processes × gradient_accumulation_steps × per_device_train_batch_size examples.
@@ -107,6 +108,11 @@ class TrainingArguments:
             self._require_every_evaluation_saved()
 
     @property
+    def counts_steps(self) -> bool:
+        """Whether steps are what the run is measured in, so that their number is known before."""
+        return self.max_tokens is None and self.max_minutes is None
+
+    @property
     def order_seed(self) -> int:
         """What decides in which order the examples come."""
         return self.seed if self.data_seed is None else self.data_seed
@@ -143,8 +149,11 @@ class TrainingArguments:
         self._require("dataloader_num_workers", self.dataloader_num_workers >= 0, "at least 0")
         self._require("layerwise_lr_decay", 0 < self.layerwise_lr_decay <= 1, "in (0, 1]")
         self._require("num_train_epochs", self.num_train_epochs > 0, "above 0")
-        if self.max_minutes is not None:
-            self._require("warmup_steps", self.warmup_steps < 1, "a ratio below 1 in a run of max_minutes")
+        if not self.counts_steps:
+            self._require(
+                "warmup_steps", self.warmup_steps < 1, "a ratio below 1 in a run of max_tokens or max_minutes"
+            )
+        self._require("max_tokens", self.max_tokens is None or self.max_tokens > 0, "above 0")
         self._require("max_minutes", self.max_minutes is None or self.max_minutes > 0, "above 0")
         self._require("save_total_limit", self.save_total_limit is None or self.save_total_limit > 0, "above 0")
 

@@ -80,6 +80,11 @@ class Processes:
         """
         return any(self.gather(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0))
 
+    @property
+    def may_be_restarted(self) -> bool:
+        """Whether `torchrun --max-restarts` would start these processes again if one of them failed."""
+        return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
+
     def wrap(self, model: nn.Module, find_unused: bool = False) -> nn.Module:
         """The model, or with several processes one whose gradients are averaged over them.
 

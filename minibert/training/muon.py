@@ -13,8 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.model.precision import has_fast_bf16
-
 # Five steps of an odd polynomial that drives singular values towards 1: after them, they lie between about 0.7 and 1.2
 # (https://kellerjordan.github.io/posts/muon). Its slope at zero is as steep as can be, so that small ones grow.
 COEFFICIENTS, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
@@ -27,10 +25,18 @@ UPDATE_SIZE = 0.4
 
 
 class Muon(torch.optim.AdamW):
-    """AdamW, but for the groups that have `hidden_matrices=True`, whose matrices are updated by Muon."""
+    """AdamW, but for the groups that have `hidden_matrices=True`, whose matrices are updated by Muon.
 
-    def __init__(self, params: Iterable[dict[str, Any]], **options: Any) -> None:
+    Args:
+        products_in: the type in which matrices are multiplied; bfloat16 is exact enough, where it is fast.
+        options: those of AdamW.
+    """
+
+    def __init__(
+        self, params: Iterable[dict[str, Any]], products_in: torch.dtype = torch.float32, **options: Any
+    ) -> None:
         super().__init__(params, **options)
+        self.products_in = products_in
         # A fused AdamW skips a step with infinite gradients by itself. Here PyTorch's gradient scaler has to do it.
         self._step_supports_amp_scaling = False
 
@@ -40,7 +46,7 @@ class Muon(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient."""
-        gradients = {}
+        gradients: dict[Tensor, Tensor | None] = {}
         for group in self.param_groups:
             if group["hidden_matrices"]:
                 trained = [p for p in group["params"] if p.grad is not None]
@@ -58,7 +64,8 @@ class Muon(torch.optim.AdamW):
         for matrix in matrices:
             by_shape.setdefault(matrix.shape, []).append(matrix)
         for (rows, columns), alike in by_shape.items():
-            directions = orthogonalised(torch.stack([self._direction(matrix) for matrix in alike]))
+            gradients = torch.stack([self._direction(matrix) for matrix in alike])
+            directions = orthogonalised(gradients.to(self.products_in))
             size = UPDATE_SIZE * math.sqrt(max(rows, columns))
             for matrix, direction in zip(alike, directions, strict=True):
                 matrix.mul_(1 - lr * weight_decay).add_(direction, alpha=-lr * size)
@@ -81,9 +88,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     is_tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if is_tall else matrices  # the smaller side first, which makes the products small
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)  # no singular value is above 1 then
-    if x.is_cuda or has_fast_bf16():
-        x = x.bfloat16()
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.mT if is_tall else x).to(matrices.dtype)
+    return x.mT if is_tall else x

@@ -53,12 +53,14 @@ def build_optimizer(
     epsilon: float,
     lr_scale: Callable[[str], float] = lambda name: 1.0,
     optim: str = "adamw_torch_fused",
+    bf16: bool = False,
 ) -> torch.optim.AdamW:
     """The optimizer of the parameters that are trained; weight decay on matrices, none on biases and LayerNorm.
 
     Args:
         lr_scale: from a parameter's name to its share of the learning rate; the groups with the largest come first.
         optim: one of `OPTIMIZERS`. "muon" is for the matrices of the encoder's layers, AdamW for all else.
+        bf16: Muon multiplies its matrices in bfloat16.
 
     Raises: `ValueError` for "muon" and a model without encoder layers.
     """
@@ -81,7 +83,7 @@ def build_optimizer(
         return torch.optim.AdamW(groups, **options)
     if not any("hidden_matrices" in group for group in groups):
         raise ValueError("optim='muon' is for matrices of encoder layers, of which none is trained; use 'adamw_torch'")
-    return Muon(groups, **options)
+    return Muon(groups, torch.bfloat16 if bf16 else torch.float32, **options)
 
 
 class RunSchedule:

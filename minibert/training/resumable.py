@@ -67,6 +67,7 @@ class Resumable(Evaluator):
                 args.adam_epsilon,
                 layerwise_lr_scale(self.model, args.layerwise_lr_decay),
                 args.optim,
+                args.bf16,
             )
         return self.optimizer
 
@@ -111,7 +112,7 @@ class Resumable(Evaluator):
         self.position = (0, 0)  # the epoch, and how many of its steps are done
         self.best = Best(args)
         self.state = self._new_state()
-        if not args.max_minutes:  # else nobody knows
+        if args.counts_steps:  # else nobody knows
             self.state.max_steps = self.clock.total_steps
             self.state.num_train_epochs = -(-self.clock.total_steps // self.batches.steps_per_epoch)
         if folder is not None:
@@ -131,8 +132,9 @@ class Resumable(Evaluator):
                 raise TypeError(f"{name} has made nothing: it must set self.optimizer, or self.lr_scheduler")
         if isinstance(self.lr_scheduler, ReduceLROnPlateau):
             raise TypeError("ReduceLROnPlateau waits for metrics, but a schedule here is told of steps alone")
-        if self.args.max_minutes and not isinstance(self.lr_scheduler, RunSchedule):
-            raise TypeError("a schedule of one's own counts steps, and a run of max_minutes has no number of them")
+        if not self.args.counts_steps and not isinstance(self.lr_scheduler, RunSchedule):
+            length = "max_tokens" if self.args.max_tokens else "max_minutes"
+            raise TypeError(f"a schedule of one's own counts steps, and a run of {length} has no number of them")
 
     def _update_state(self) -> None:
         """Tell `self.state` where the run is."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from itertools import chain, count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,23 @@ def goes_on(output_dir: Path, resume: bool, places: list[Path], processes: Proce
     if used and not resume:
         refuse_used(used[0])
     return resume
+
+
+def first_unused(folder: Path) -> Path:
+    """`folder`, or the first of `folder`-2, `folder`-3, ... in which there is nothing."""
+    return next(path for path in _numbered(folder) if not path.exists() or not any(path.iterdir()))
+
+
+def last_used(folder: Path) -> Path:
+    """Of `folder`, `folder`-2, ... the last with a checkpoint; `ResumeError` if none has one."""
+    used = [path for path in takewhile(Path.exists, _numbered(folder)) if checkpoints(path)]
+    if not used:
+        raise ResumeError(f"--resume: no checkpoint to go on from in {folder}; name the run's --output-dir")
+    return used[-1]
+
+
+def _numbered(folder: Path) -> Iterator[Path]:
+    return chain([folder], (folder.with_name(f"{folder.name}-{number}") for number in count(2)))
 
 
 def refuse_used(output_dir: Path) -> None:

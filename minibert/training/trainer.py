@@ -231,13 +231,13 @@ class Trainer(Resumable):
         if self.position[1] == 0 or self._is_over or self.control.should_epoch_stop:
             if self.control.should_epoch_stop and self.position[1] > 0:
                 self.position = (self.position[0] + 1, 0)
-                by_epochs = args.max_steps <= 0 and not args.max_minutes
+                by_epochs = args.max_steps <= 0 and args.counts_steps
                 self.control.should_training_stop |= by_epochs and self.position[0] >= args.num_train_epochs
             self._wish("epoch", lambda every: True)
             self._tell("on_epoch_end")
             interrupted |= self._agree(ctrl_c.was_pressed)
             metrics = self._log_and_evaluate(bar) or metrics
-        bar.update(self.clock.position - bar.n)
+        bar.update(self.clock.progress - bar.n)
         self.control.should_save |= interrupted
         if self.control.should_save:  # last of all: a run that goes on from here has the rest behind it
             folder = self._save_run(metrics)
