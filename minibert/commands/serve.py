@@ -1,4 +1,4 @@
-"""Answer requests over HTTP: vectors of texts, and what the model's head was trained for.
+"""Show a model at work in a browser, and answer requests: vectors of texts, and what its head was trained for.
 
 Clients of OpenAI's embeddings, of text-embeddings-inference and of huggingface_hub can use it; /docs shows how.
 Requests that arrive together are computed together. SIGTERM or Ctrl-C stops it when all that it accepted is answered.
@@ -19,6 +19,7 @@ from minibert.report import say
 
 def main(options: argparse.Namespace) -> None:
     try:
+        from minibert.explorer import loading, routes
         from minibert.serving import app, limits, metrics, server, service
     except ImportError as error:
         raise ValueError(f"{error.name} is not installed: pip install 'minibert[serve]'") from error
@@ -30,7 +31,12 @@ def main(options: argparse.Namespace) -> None:
     served = service.Service.load(options.model, options.precision, limits=allowed, observe=counted.batch)
     application = app.make_app(served, counted, options.api_key, minibert.__version__)
     say("model", f"{served.name}, for {' and '.join(served.tasks)}")
-    say("address", f"{server.address_of(listening)}, with examples at /docs")
+    address = f"{server.address_of(listening)}, with examples of requests at /docs"
+    if options.api_key is None:
+        application.include_router(routes.explorer_routes(*loading.open_model(options.model), served.name))
+        say("address", f"{address}; open it in a browser to see the model at work")
+    else:
+        say("address", f"{address}; without the explorer, as a browser brings no key")
     if not is_loopback(options.host) and options.api_key is None:
         print("warning: others on the network can use this service; --api-key asks them for a key", file=sys.stderr)
     server.serve(application, listening, allowed)
