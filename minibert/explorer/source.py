@@ -51,8 +51,8 @@ STATIONS = {
     "stream": Station(
         (EncoderLayer.forward, FeedForward.forward, readings.logit_lens),
         ("self.attention_norm(", "self.feed_forward_norm(", "self.down(", "model.mlm_head(", "moved = "),
-        "3_encoder_layer.py",
-        "What would it say here?",
+        "4_bert.py",
+        "The answer forms along the stream",
     ),
     "answer": Station(
         (MLMHead.forward,), ("self.decoder(",), "7_pretraining.py", "The loss of masked language modelling"

@@ -236,5 +236,9 @@ def form_for(encoder: Any) -> dict[str, bool]:
 
 
 def is_compiled(encoder: Any) -> bool:
-    """Whether the encoder's layers were compiled in place, which PyTorch has no public way to ask."""
-    return any(getattr(layer, "_compiled_call_impl", None) is not None for layer in encoder.layer)
+    """Whether the encoder's layers were compiled in place, which PyTorch has no public way to ask.
+
+    An encoder that was converted for inference hides its layers, and is not compiled.
+    """
+    layers = getattr(encoder, "layer", ())
+    return any(getattr(layer, "_compiled_call_impl", None) is not None for layer in layers)
