@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from minibert.inference import minimal_pairs
 from minibert.inference.minimal_pairs import MinimalPair, minimal_pair_accuracy, read_minimal_pairs
 from minibert.text.lines import CorpusError
 
@@ -61,9 +60,10 @@ def test_a_missing_file_is_refused(tmp_path):
         read_minimal_pairs([tmp_path / "nowhere.jsonl"])
 
 
-def test_ties_count_half(monkeypatch):
-    """A judge for whom a sentence is as likely as the number in it."""
-    monkeypatch.setattr(minimal_pairs, "pseudo_log_likelihoods", lambda model, tokenizer, ids: [-float(i) for i in ids])
+def test_ties_count_half():
+    def judge(model, tokenizer, ids):
+        """For whom a sentence is as likely as the number in it."""
+        return [-float(i) for i in ids]
 
     def tokenizer(texts):
         return {"input_ids": texts}
@@ -73,4 +73,4 @@ def test_ties_count_half(monkeypatch):
         "ties": [MinimalPair("1", "1"), MinimalPair("1", "2"), MinimalPair("3", "2"), MinimalPair("1", "2")],
         "all": [MinimalPair("1", "9")],
     }
-    assert minimal_pair_accuracy(None, tokenizer, paradigms) == {"half": 0.5, "ties": 0.625, "all": 1.0}
+    assert minimal_pair_accuracy(None, tokenizer, paradigms, judge) == {"half": 0.5, "ties": 0.625, "all": 1.0}

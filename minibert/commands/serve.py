@@ -31,14 +31,14 @@ def main(options: argparse.Namespace) -> None:
     served = service.Service.load(options.model, options.precision, limits=allowed, observe=counted.batch)
     application = app.make_app(served, counted, options.api_key, minibert.__version__)
     say("model", f"{served.name}, for {' and '.join(served.tasks)}")
+    if not is_loopback(options.host) and options.api_key is None:
+        print("warning: others on the network can use this service; --api-key asks them for a key", file=sys.stderr)
     address = f"{server.address_of(listening)}, with examples of requests at /docs"
     if options.api_key is None:
         application.include_router(routes.explorer_routes(*loading.open_model(options.model), served.name))
         say("address", f"{address}; open it in a browser to see the model at work")
     else:
         say("address", f"{address}; without the explorer, as a browser brings no key")
-    if not is_loopback(options.host) and options.api_key is None:
-        print("warning: others on the network can use this service; --api-key asks them for a key", file=sys.stderr)
     server.serve(application, listening, allowed)
 
 

@@ -1,5 +1,6 @@
 """The processes of a run: one, or several that `torchrun` started, which share every step's batch."""
 
+import contextlib
 import functools
 import os
 import warnings
@@ -20,6 +21,8 @@ T = TypeVar("T")
 # pause. Nobody waits for the dead: the connection breaks, and `torchrun` ends the rest.
 LONGEST_WAIT = timedelta(days=7)
 
+LONGEST_START = 300  # seconds
+
 PIECE = 1 << 26  # bytes of a file that are sent at once
 
 
@@ -27,6 +30,29 @@ PIECE = 1 << 26  # bytes of a file that are sent at once
 def _talk() -> dist.ProcessGroup:
     """Where objects are exchanged: on CPUs, whatever the model computes on, so that no GPU's memory must hold them."""
     return dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
+
+
+def _may_be_restarted() -> bool:
+    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
+
+
+def _store_of_this_attempt(rank: int) -> dist.TCPStore:
+    """A store of the first process, where all others find its address.
+
+    Of `torchrun` they get one that outlives them, so that after a restart each may find where the others were before.
+    There, too, an address can be an old one. But nobody listens at it any more: then it is asked for again.
+    """
+    of_torchrun, _, _ = next(dist.rendezvous("env://"))
+    host = os.environ["MASTER_ADDR"]
+    if rank == 0:
+        store = dist.TCPStore(host, 0, is_master=True, wait_for_workers=False)
+        of_torchrun.set("minibert/port", str(store.port))
+        return store
+    for _ in range(LONGEST_START):
+        with contextlib.suppress(dist.DistError):  # refused, or not yet there
+            port = int(of_torchrun.get("minibert/port"))
+            return dist.TCPStore(host, port, is_master=False, timeout=timedelta(seconds=1))
+    raise TimeoutError(f"the first process, at {host}, was not found in {LONGEST_START} attempts of a second")
 
 
 @dataclass(frozen=True)
@@ -51,7 +77,12 @@ class Processes:
         if device.type == "cuda":
             torch.cuda.set_device(device)  # what nccl sends objects through, and what `torch.cuda` speaks of
         if count > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            backend = "nccl" if device.type == "cuda" else "gloo"
+            rank = int(os.environ["RANK"])
+            if _may_be_restarted():
+                dist.init_process_group(backend, store=_store_of_this_attempt(rank), rank=rank, world_size=count)
+            else:
+                dist.init_process_group(backend)
         if count > 1:
             _talk()  # made by all at once
         return cls(int(os.environ.get("RANK", 0)), count, device)
@@ -83,7 +114,7 @@ class Processes:
     @property
     def may_be_restarted(self) -> bool:
         """Whether `torchrun --max-restarts` would start these processes again if one of them failed."""
-        return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
+        return _may_be_restarted()
 
     def wrap(self, model: nn.Module, find_unused: bool = False) -> nn.Module:
         """The model, or with several processes one whose gradients are averaged over them.
