@@ -273,7 +273,7 @@ legend = left.legend(loc="center right")
 # dozens of steps. With a real vocabulary and real sentences it becomes a **plateau**, on which a small model sits for
 # minutes or hours. (`docs/recipe.md` has measurements.)
 #
-# The other model passes the same height as if it were not there, because its heads already look at neighbours. And
+# The other model passes the same height in about half as many steps, because its heads already look at neighbours. And
 # NSP comes last: only a model that knows the words can tell which sentences belong together.
 
 # %%
@@ -281,7 +281,7 @@ noise, near = runs["from noise"][:, 0], runs["looking at neighbours"][:, 0]
 # A little below the entropy: one in ten chosen tokens stays to be read, and positions tell a little.
 at_bend = [int((abs(smooth(run) - (unigram_entropy - 0.2)) < 0.3).sum()) for run in (noise, near)]
 print(f"steps close to the unigram entropy: {at_bend[0]} from noise, {at_bend[1]} looking at neighbours")
-assert at_bend[0] > 2 * at_bend[1]
+assert at_bend[0] > 1.5 * at_bend[1]
 assert near[-30:].mean() < noise[-30:].mean() - 0.25
 assert runs["looking at neighbours"][-30:, 1].mean() < runs["from noise"][-30:, 1].mean() - 0.1
 for name, losses in runs.items():

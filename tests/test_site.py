@@ -157,6 +157,7 @@ def site(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.soak  # building it takes a minute: CI does
 def test_the_site_holds_together_without_a_network(site):
     found = {path: Page(path) for path in site.rglob("*.html")}
     broken = []
@@ -172,6 +173,7 @@ def test_the_site_holds_together_without_a_network(site):
     assert not broken
 
 
+@pytest.mark.soak  # building it takes a minute: CI does
 def test_both_languages_have_the_same_pages_and_a_search(site):
     folders = (site / "en", site / "zh")
     english, chinese = ({str(path.relative_to(folder)) for path in folder.rglob("*.html")} for folder in folders)
