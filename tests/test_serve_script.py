@@ -133,7 +133,7 @@ def test_slow_and_huge_clients_are_sent_away(fill_mask):
     assert answer.startswith(b"HTTP/1.1 408 ") and 1 < seconds < 15
     answer, seconds = raw(fill_mask, b"POST /embed HTTP/1.1\r\nHost: ")  # headers that never end
     assert not answer and 1 < seconds < 15
-    answer, seconds = raw(fill_mask, HEAD % 10**10, b"{")
+    answer, seconds = raw(fill_mask, HEAD % 10**10 + b"{")
     assert answer.startswith(b"HTTP/1.1 413 ") and seconds < 10
     answer, _ = raw(fill_mask, b"GARBAGE\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
