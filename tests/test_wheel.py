@@ -76,7 +76,7 @@ def test_it_has_all_of_the_package_and_nothing_else(wheel):
 
 def test_the_shipped_model_fills_a_mask(programs, tmp_path):
     out = run(programs / "minibert", "fill-mask", TEXT, "--top-k", "2", cwd=tmp_path)
-    expected = pipeline("fill-mask", "minibert-tiny", precision="fp32")(TEXT, top_k=2)
+    expected = pipeline("fill-mask", "minibert-english", precision="fp32")(TEXT, top_k=2)
     assert out.splitlines() == ["mask 1", *(f"  {c['score']:6.1%}  {c['token_str']}" for c in expected)]
     assert not list(tmp_path.iterdir())
 
@@ -103,6 +103,6 @@ def test_in_python(programs, tmp_path):
         "print(minibert.__file__, importlib.metadata.version('minibert'))"
     )
     word, origin = run(programs / "python", "-c", program, cwd=tmp_path).splitlines()
-    assert word == pipeline("fill-mask", "minibert-tiny", precision="fp32")(TEXT)[0]["token_str"]
+    assert word == pipeline("fill-mask", "minibert-english", precision="fp32")(TEXT)[0]["token_str"]
     path, version = origin.split()
     assert Path(path).is_relative_to(programs.parent) and version == minibert.__version__

@@ -43,7 +43,7 @@ def main(options: argparse.Namespace) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minibert-tiny", metavar="NAME", help="a folder or a hub name (%(default)s)")
+    parser.add_argument("--model", default="minibert-english", metavar="NAME", help="a folder or a hub name (%(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s: this machine only)")
     parser.add_argument("--port", type=number(0, 65535), default=8000, help="(%(default)s)")
     parser.add_argument(
