@@ -1,7 +1,10 @@
 """`minibert serve` as it is used: real clients, a real port, a real end."""
 
+import collections
 import concurrent.futures
+import http.client
 import json
+import random
 import re
 import signal
 import socket
@@ -178,6 +181,63 @@ def hostile(task, examples):
                     case.call_and_validate(checks=[not_a_server_error])
 
                 answered()
+
+
+def ask_often(server, bodies):
+    """Post each body to /embed over one connection; returns how often each status came."""
+    found = collections.Counter()
+    host, port = server.address.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
+    for body in bodies:
+        connection.request("POST", "/embed", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        found[answer.status] += 1
+    return found
+
+
+def hostile_bodies(seed, count):
+    rng = random.Random(seed)
+    makers = [
+        lambda: rng.randbytes(rng.randrange(200)),
+        lambda: (
+            b'{"inputs": '
+            + rng.choice([b"1", b"null", b"{}", b'[["a"]]', b"[[[[[", b'"a", "x": 1}', b'"\\ud800"}', b"NaN}"])
+        ),
+        lambda: json.dumps({"inputs": "a " * rng.choice([1, 40, 9000]), "truncate": rng.choice([True, 1, "no", None])}),
+        lambda: json.dumps({"inputs": ["q"] * rng.choice([0, 1, 600]), "normalize": rng.choice([False, "?", [], 0])}),
+        lambda: b"[" * rng.choice([10, 30_000]),
+    ]
+    for _ in range(count):
+        yield rng.choice(makers)()
+
+
+def many(server, bodies_of, clients=8):
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        counted = pool.map(lambda number: ask_often(server, bodies_of(number)), range(clients))
+        return sum(counted, collections.Counter())
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_hostile_bodies_are_refused_and_nothing_else_suffers(count):
+    with serving_runs.server("embeddings") as server:
+        found = many(server, lambda number: hostile_bodies(number, count // 8))
+        assert found.total() == count // 8 * 8 and max(found) < 500 and found[422] + found[400] > count / 4
+        assert ask_often(server, ['{"inputs": "ab cde"}']) == {200: 1}
+
+
+@pytest.mark.soak
+def test_memory_is_flat_over_a_hundred_thousand_requests():
+    def bodies(number, count):
+        rng = random.Random(number)
+        for _ in range(count // 8):
+            yield json.dumps({"inputs": "".join(rng.choices("abcdef ", k=rng.randrange(1, 16))) + "a"})
+
+    with serving_runs.server("embeddings") as server:
+        many(server, lambda number: bodies(number, 20_000))
+        before = server.memory()
+        assert many(server, lambda number: bodies(number, 80_000)) == {200: 80_000}
+        assert server.memory() < before + 20e6
 
 
 def test_sigterm_finishes_what_was_accepted():
