@@ -17,5 +17,5 @@ def main(options: argparse.Namespace) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", help='for example "The [MASK] statement raises an exception."')
-    parser.add_argument("--model", default="minibert-english", metavar="NAME", help="a folder or a hub name (%(default)s)")
+    parser.add_argument("--model", default="minibert-english", help="a folder or a hub name (%(default)s)")
     parser.add_argument("--top-k", type=int, default=5, help="candidates per mask (%(default)s)")

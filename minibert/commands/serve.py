@@ -5,10 +5,12 @@ Requests that arrive together are computed together. SIGTERM or Ctrl-C stops it 
 """
 
 import argparse
+import functools
 import ipaddress
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -28,14 +30,20 @@ def main(options: argparse.Namespace) -> None:
         torch.set_num_threads(options.threads)
     listening = server.listen(options.host, options.port)  # what cannot be is told before the model is loaded
     counted = metrics.Metrics()
-    served = service.Service.load(options.model, options.precision, limits=allowed, observe=counted.batch)
+    # OpenMP keeps helpers for every thread that ever computed with several cores, and lets all of them sleep deeply
+    # when they are more than the cores: each pass then takes twice as long. So the thread that loads the model is gone
+    # before the one that computes with it begins.
+    with ThreadPoolExecutor(1) as loader:
+        load = functools.partial(service.Service.load, limits=allowed, observe=counted.batch)
+        served = loader.submit(load, options.model, options.precision).result()
+        shown = None if options.api_key else loader.submit(loading.open_model, options.model).result()
     application = app.make_app(served, counted, options.api_key, minibert.__version__)
     say("model", f"{served.name}, for {' and '.join(served.tasks)}")
     if not is_loopback(options.host) and options.api_key is None:
         print("warning: others on the network can use this service; --api-key asks them for a key", file=sys.stderr)
     address = f"{server.address_of(listening)}, with examples of requests at /docs"
-    if options.api_key is None:
-        application.include_router(routes.explorer_routes(*loading.open_model(options.model), served.name))
+    if shown:
+        application.include_router(routes.explorer_routes(*shown, served.name))
         say("address", f"{address}; open it in a browser to see the model at work")
     else:
         say("address", f"{address}; without the explorer, as a browser brings no key")
@@ -43,7 +51,7 @@ def main(options: argparse.Namespace) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minibert-english", metavar="NAME", help="a folder or a hub name (%(default)s)")
+    parser.add_argument("--model", default="minibert-english", help="a folder or a hub name (%(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s: this machine only)")
     parser.add_argument("--port", type=number(0, 65535), default=8000, help="(%(default)s)")
     parser.add_argument(
