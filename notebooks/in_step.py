@@ -7,7 +7,7 @@ both.
 import ast
 import os.path
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
@@ -20,19 +20,18 @@ FORMULA = re.compile(r"\$\$.*?\$\$", re.DOTALL)
 
 def differences(english: NotebookNode, chinese: NotebookNode) -> list[str]:
     """What has to be changed in the Chinese notebook, cell by cell; nothing if it is in step."""
-    cells = english.cells, chinese.cells
-    aspects = [aspects_of(cell, "notebooks") for cell in cells[0]], [aspects_of(cell, "notebooks/zh") for cell in cells[1]]
-    keys = [[repr(aspect) for aspect in both] for both in aspects]
+    expected = [aspects_of(cell, "notebooks") for cell in english.cells]
+    given = [aspects_of(cell, "notebooks/zh") for cell in chinese.cells]
+    alike = SequenceMatcher(None, *([repr(aspects) for aspects in both] for both in (expected, given)), autojunk=False)
     found = []
-    for tag, a, b, c, d in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
-        if tag != "equal":
-            for i, j in zip_longest(range(a, b), range(c, d)):
-                if j is None:
-                    found.append(f"{name(cells[0], i)} is missing in Chinese")
-                elif i is None:
-                    found.append(f"{name(cells[1], j)} of the Chinese notebook is not in the English one")
-                else:
-                    found += [f"{name(cells[0], i)}: {what}" for what in unlike(aspects[0][i], aspects[1][j])]
+    for tag, a, b, c, d in alike.get_opcodes():
+        for i, j in zip_longest(range(a, b), range(c, d)) if tag != "equal" else ():
+            if j is None:
+                found.append(f"{name(english.cells, i)} is missing in Chinese")
+            elif i is None:
+                found.append(f"{name(chinese.cells, j)} of the Chinese notebook is not in the English one")
+            else:
+                found += [f"{name(english.cells, i)}: {what}" for what in unlike(expected[i], given[j])]
     return found
 
 
@@ -73,9 +72,8 @@ def unlike(english: dict[str, list[str]], chinese: dict[str, list[str]]) -> Iter
         found = chinese.get(aspect, [])
         if found != expected:
             lines = [[line for text in both for line in text.splitlines()] for both in (expected, found)]
-            pairs: Callable = zip_longest(*lines, fillvalue="nothing")
-            first, other = next(pair for pair in pairs if pair[0] != pair[1])
-            yield f"{aspect}: expected {first}, found {other}"
+            pairs = zip_longest(*lines, fillvalue="nothing")
+            yield next(f"{aspect}: expected {a}, found {b}" for a, b in pairs if a != b)
 
 
 def name(cells: list[NotebookNode], number: int) -> str:
