@@ -11,10 +11,12 @@
 # %% [markdown]
 # # 5 · 预训练数据：一段文字怎样变成句对和掩码
 #
+# [English](../5_pretraining_data.ipynb)
+#
 # > **问题**：没有人做标注，几百万个带标签的样本从哪里来？
 #
 # - **需要**：第 0 课，会用 numpy。
-# - **学完之后**：你能照 BERT 论文的做法把一段文字变成句对和掩码，核对各种比例，还能说清为什么论文遮住 15 % 的词元，而我们的预设遮住 30 %。
+# - **学完以后**：能照 BERT 论文的做法把一段文字变成句对和掩码，核对各种比例，还能说清为什么论文遮住 15 % 的词元，而我们的预设遮住 30 %。
 # - **时间**：30 分钟。
 #
 # 答案在第 0 课里已经露过面：文本自己给自己打标签。遮住一个词，这个词就是标签；把两句话并排放，它们在原文里是不是挨着，也是标签。现在就来动手。我们跟着一段文字走，它以我们那句话开头，一直走到可以喂给模型的批次为止。
@@ -22,7 +24,7 @@
 # ![从一段文字到句对和掩码](../../docs/images/diagrams/pairs-and-masking.zh.svg)
 
 # %%
-# 在你自己的机器上，这个单元格什么也不做。在 Google Colab 里，它从这个笔记本所在的仓库安装 minibert。
+# 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
 import importlib.util
 import subprocess
 import sys
@@ -72,7 +74,7 @@ assert tokenizer.decode(corpus.ids[first:second].tolist()) == "the file is opene
 # %% [markdown]
 # ## 句对：下一句预测
 #
-# 许多问题问的是 *两段* 文字之间的关系：这段话能回答那个问题吗？这句话和那句话矛盾吗？所以 BERT 也要学会句子之间怎样衔接。做法（Devlin et al. 2019, section 3.1, task 2，以及公开的代码）如下。顺着一篇文档往下走，收集句子，直到够长。在其中随机挑一个句子边界，把这一段切成 A 和 B 两半。有一半的机会保持原样：标签 **0**，B 接着 A。否则从 *另一篇* 文档的随机位置取一段作 B：标签 **1**。被换下来的那些句子不浪费，后面接着用。
+# 许多问题问的是*两段*文字之间的关系：这段话能回答那个问题吗？这句话和那句话矛盾吗？所以 BERT 也要学会句子之间怎样衔接。做法（Devlin et al. 2019，第 3.1 节，任务二，以及公开的代码）如下。顺着一篇文档往下走，收集句子，直到够长。在其中随机挑一个句子边界，把这一段切成 A 和 B 两半。有一半的机会保持原样：标签 **0**，B 接着 A。否则从*另一篇*文档的随机位置取一段作 B：标签 **1**。被换下来的那些句子不浪费，后面接着用。
 #
 # 先看最简单的情形，每边只有一句，用循环写出来：
 
@@ -132,17 +134,17 @@ print(*tokenizer.convert_ids_to_tokens(token_ids))
 # ## 掩码：遮住哪些词元，用什么遮
 #
 # $$ q = \max\big(1, \mathrm{round}(0.15\, n)\big) \qquad
-# P(\texttt{[MASK]}) = 0.8, \quad P(\text{itself}) = 0.1, \quad P(\text{a random token}) = 0.1 $$
+# P(\texttt{[MASK]}) = 0.8, \quad P(\text{词元本身}) = 0.1, \quad P(\text{随机词元}) = 0.1 $$
 #
-# （Devlin et al. 2019, section 3.1, task 1；取整的方式依公开的代码。式中 itself 指词元本身，a random token 指随机词元。）
+# （Devlin et al. 2019，第 3.1 节，任务一；取整的方式依公开的代码。）
 #
-# | 符号 | 代码 | 含义 |
+# | 符号 | 代码里 | 含义 |
 # | --- | --- | --- |
 # | $n$ | `len(token_ids)` | 长度，`[CLS]` 和 `[SEP]` 也算 |
 # | $q$ | `quota` | 选中多少个词元；`[CLS]` 和 `[SEP]` 永远不选 |
 # | $P$ | | 选中的词元变成什么；由 0 到 1 之间的随机数 `action` 决定 |
 #
-# 为什么不一律换成 `[MASK]`？因为 BERT 以后要处理的文本里根本没有它。如果模型只需要考虑 `[MASK]`，那么其他词元它都可以不管。被选中的词元有的保持不变，有的换成随机词元，看上去和别的词元没有两样。于是模型对 *每个* 词元都得有自己的判断。
+# 为什么不一律换成 `[MASK]`？因为 BERT 以后要处理的文本里根本没有它。如果模型只需要考虑 `[MASK]`，那么其他词元它都可以不管。被选中的词元有的保持不变，有的换成随机词元，看上去和别的词元没有两样。于是模型对*每个*词元都得有自己的判断。
 #
 # ### 先用循环
 #
@@ -151,7 +153,7 @@ print(*tokenizer.convert_ids_to_tokens(token_ids))
 
 # %%
 def scramble(bits: np.ndarray) -> np.ndarray:
-    """SplitMix64 (Steele, Lea and Flood 2014): 64 bits in, 64 bits out that look random."""
+    """SplitMix64（Steele, Lea and Flood 2014）：进去 64 位，出来 64 位，看上去是随机的。"""
     bits = bits + np.uint64(0x9E3779B97F4A7C15)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -216,9 +218,9 @@ ax.invert_yaxis()
 # %% [markdown]
 # ### 为什么是 15 %？我们的预设又为什么是 30 %？
 #
-# 每个遮住的词元都是一道题，模型就是靠做题学习的。那么题目越多越好？不对：遮住一个词元，其他题目的 *上下文* 里也就少了它。什么都不遮，没有东西可学；全部遮住，又没有线索可循。论文选了 15 %，一直用到底。
+# 每个遮住的词元都是一道题，模型就是靠做题学习的。那么题目越多越好？不对：遮住一个词元，其他题目的*上下文*里也就少了它。什么都不遮，没有东西可学；全部遮住，又没有线索可循。论文选了 15 %，一直用到底。
 #
-# 我们做过测量（[docs/recipe.md](../../docs/recipe.md#how-much-to-hide)）：一个小模型，两个核，训练几分钟。用同样的时间，它在没有见过的文本上的损失是：
+# 我们做过测量（[docs/zh/recipe.md](../../docs/zh/recipe.md#遮住多少)）：一个小模型，两个核，训练几分钟。用同样的时间，它在没有见过的文本上的损失是：
 #
 # | 训练时遮住 | 15 % | 20 % | 30 % | 40 % |
 # | --- | --- | --- | --- | --- |
@@ -287,8 +289,8 @@ print(f"B follows A with {follows:.0%}; the label is {label}")
 # %%
 answers = {
     1: None,  # 一个数
-    2: None,  # (tokens) 的函数
-    3: None,  # (a, b, limit) 的函数
+    2: None,  # 函数 (tokens)
+    3: None,  # 函数 (a, b, limit)
 }
 
 
@@ -316,7 +318,7 @@ checks = {1: check_1, 2: check_2, 3: check_3}
 for number, answer in answers.items():
     try:
         verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里写了什么都有可能
+    except Exception as error:  # 答案里什么错都可能有
         verdict = f"not yet: {type(error).__name__}: {error}"
     print(f"exercise {number}:", verdict)
 

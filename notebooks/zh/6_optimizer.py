@@ -11,18 +11,20 @@
 # %% [markdown]
 # # 6 · 优化器：从惊讶到更好的参数
 #
+# [English](../6_optimizer.ipynb)
+#
 # > **问题**：正确答案让模型感到惊讶。它有上百万个参数，应该改哪些，往哪个方向改，改多少？
 #
 # - **需要**：第 4 课，知道什么是导数。
-# - **学完之后**：你能亲手写出 AdamW，裁剪梯度，画出学习率的调度曲线，还能说清这三样东西各有什么用。
+# - **学完以后**：能亲手写出 AdamW，裁剪梯度，画出学习率的调度曲线，还能说清这三样东西各有什么用。
 # - **时间**：30 分钟。
 #
-# 训练 BERT，无论预训练还是微调，都是反复做同一步：算出模型有多惊讶，找到每个参数往哪个方向走能让它少一点惊讶，然后走一小步。道理很简单。可是 *一小步* 到底是多远？有三样东西回答这个问题，这一课就来动手做：**AdamW**、**梯度裁剪** 和 **学习率调度**。我们的例子是
+# 训练 BERT，无论预训练还是微调，都是反复做同一步：算出模型有多惊讶，找到每个参数往哪个方向走能让它少一点惊讶，然后走一小步。道理很简单。可是*一小步*到底是多远？有三样东西回答这个问题，这一课就来动手做：**AdamW**、**梯度裁剪**和**学习率调度**。我们的例子是
 #
 # > **The file is opened for [MASK].**
 
 # %%
-# 在你自己的机器上，这个单元格什么也不做。在 Google Colab 里，它从这个笔记本所在的仓库安装 minibert。
+# 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
 import importlib.util
 import subprocess
 import sys
@@ -48,7 +50,7 @@ tokenizer = BertTokenizer.from_pretrained(MODEL)
 # %% [markdown]
 # ## 梯度
 #
-# 对 *reading* 这个词，模型有多惊讶？在第 0 课里我们数的是比特，$-\log_2 p$。训练时用自然对数，$-\ln p$。两者只差一个倍数，后者的导数更简单。这个数就是 **损失**。
+# 对 *reading* 这个词，模型有多惊讶？在第 0 课里我们数的是比特，$-\log_2 p$。训练时用自然对数，$-\ln p$。两者只差一个倍数，后者的导数更简单。这个数就是**损失**。
 
 # %%
 inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
@@ -67,7 +69,7 @@ print(f"p(reading) = {(-loss).exp():.0%}, loss {loss:.3f}")
 # %% [markdown]
 # ### 先用循环
 #
-# 把一个参数推一下，看损失怎样变。损失的变化除以推的距离，就是这个参数的 **梯度**。（差别极小，所以这里用双精度计算。）
+# 把一个参数推一下，看损失怎样变。损失的变化除以推的距离，就是这个参数的**梯度**。（差别极小，所以这里用双精度计算。）
 
 # %%
 exact = BertForPreTraining.from_pretrained(MODEL).double()
@@ -84,7 +86,7 @@ with torch.no_grad():
 # %% [markdown]
 # ### 再一次算出全部
 #
-# 推一次，模型就要运行两遍。150 万个参数，得算上好几个小时。**反向传播** 从损失出发，用链式法则往回推，只花大约运行两遍的时间，就得到全部梯度：
+# 推一次，模型就要运行两遍。150 万个参数，得算上好几个小时。**反向传播**从损失出发，用链式法则往回推，只花大约运行两遍的时间，就得到全部梯度：
 
 # %%
 loss_of(exact).backward()
@@ -95,7 +97,7 @@ torch.testing.assert_close(torch.tensor(by_nudging).double(), weight.grad[0, :5]
 # %% [markdown]
 # ## 走多远？
 #
-# 最简单的一步是 **梯度下降**：$\theta \leftarrow \theta - \eta\, g$，其中 $g$ 是梯度，$\eta$ 是 **学习率**。我们用不同的学习率各走一步，再问一次：
+# 最简单的一步是**梯度下降**：$\theta \leftarrow \theta - \eta\, g$，其中 $g$ 是梯度，$\eta$ 是**学习率**。我们用不同的学习率各走一步，再问一次：
 
 
 # %%
@@ -114,7 +116,7 @@ for rate in (0.00001, 0.0001, 0.001, 0.01, 1.0):
 assert loss_of(model) > loss  # 最后一个学习率太大了
 
 # %% [markdown]
-# 学习率太小，几乎不动；太大，模型反而比原来 *更* 惊讶，因为走过了头。而且没有哪个学习率对所有参数都合适，因为它们的梯度大小不一：
+# 学习率太小，几乎不动；太大，模型反而比原来*更*惊讶，因为走过了头。而且没有哪个学习率对所有参数都合适，因为它们的梯度大小不一：
 
 # %%
 names = ["bert.encoder.layer.0.attention.query.weight", "bert.encoder.layer.1.feed_forward.down.weight"]
@@ -127,18 +129,18 @@ assert max(sizes) > 100 * min(sizes)
 # %% [markdown]
 # ## AdamW
 #
-# Adam 让每个参数有自己的步长，靠的是两个滑动平均。$m$ 是最近梯度的平均：单个批次有噪声，各批次共同的方向才值得跟。$v$ 是梯度平方的平均，所以 $\sqrt v$ 就是梯度通常的大小。每一步走 $m / \sqrt v$，也就是 *以自身噪声为单位的方向*。不管梯度是一百万还是百万分之一，一步都不会比学习率长多少。
+# Adam 让每个参数有自己的步长，靠的是两个滑动平均。$m$ 是最近梯度的平均：单个批次有噪声，各批次共同的方向才值得跟。$v$ 是梯度平方的平均，所以 $\sqrt v$ 就是梯度通常的大小。每一步走 $m / \sqrt v$，也就是*以自身噪声为单位的方向*。不管梯度是一百万还是百万分之一，一步都不会比学习率长多少。
 #
-# W 指的是 **权重衰减**（weight decay）：每一步还把每个权重往零拉一点，免得哪个权重没有必要地变大。最初的 Adam 把这一项混进梯度里，结果又被 $\sqrt v$ 除掉了。AdamW 把两者分开。
+# W 指的是**权重衰减**（weight decay）：每一步还把每个权重往零拉一点，免得哪个权重没有必要地变大。最初的 Adam 把这一项混进梯度里，结果又被 $\sqrt v$ 除掉了。AdamW 把两者分开。
 #
 # $$ m \leftarrow \beta_1 m + (1 - \beta_1)\, g \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2 $$
 #
 # $$ \theta \leftarrow \theta - \eta\lambda\theta - \eta\, \frac{\hat m}{\sqrt{\hat v} + \epsilon} \qquad
 # \hat m = \frac{m}{1 - \beta_1^t} \qquad \hat v = \frac{v}{1 - \beta_2^t} $$
 #
-# （Loshchilov and Hutter 2019, algorithm 2；Adam 见 Kingma et al. 2015, section 2。）两个平均都从 0 开始，所以起初偏小。带帽子的量修正了这一点：在第 $t = 1$ 步，$\hat m$ 就是梯度本身。
+# （Loshchilov and Hutter 2019，算法 2；Adam 见 Kingma et al. 2015，第 2 节。）两个平均都从 0 开始，所以起初偏小。带帽子的量修正了这一点：在第 $t = 1$ 步，$\hat m$ 就是梯度本身。
 #
-# | 符号 | 代码 | 常用值 | 含义 |
+# | 符号 | 代码里 | 常用值 | 含义 |
 # | --- | --- | --- | --- |
 # | $\theta, g$ | `theta`, `g` | | 一个参数，和它的梯度 |
 # | $m, v$ | `m`, `v` | 从 0 开始 | $g$ 和 $g^2$ 的滑动平均 |
@@ -237,7 +239,7 @@ assert walk("AdamW")[-1].norm() < walk("gradient descent")[-1].norm()
 # %% [markdown]
 # ## 裁剪
 #
-# 偶尔会有一个批次很反常，梯度比平时长许多倍。就是 AdamW，也会在 $m$ 和 $v$ 里记住它好一阵子。所以要先把梯度 **裁剪** 一下。把 *所有* 梯度连成一个长向量，如果长度超过 $c$，就一起缩短到 $c$。方向不变：
+# 偶尔会有一个批次很反常，梯度比平时长许多倍。就是 AdamW，也会在 $m$ 和 $v$ 里记住它好一阵子。所以要先把梯度**裁剪**一下。把*所有*梯度连成一个长向量，如果长度超过 $c$，就一起缩短到 $c$。方向不变：
 #
 # $$ g \leftarrow g \cdot \min\Big(1, \frac{c}{\lVert g \rVert + 10^{-6}}\Big) \qquad
 # \lVert g \rVert = \sqrt{\textstyle\sum_i g_i^2} $$
@@ -258,11 +260,11 @@ for p, g in zip(with_gradient(exact), clipped, strict=True):
 # %% [markdown]
 # ## 学习率调度
 #
-# 在训练过程中，最合适的学习率是变化的。刚开始时 AdamW 一无所知：只见过一次梯度，$\hat m / \sqrt{\hat v}$ 对 *每个* 参数都是 $\pm 1$，单凭一个批次的说法就迈出整整一步。所以学习率先从 0 慢慢升上来，这叫 **预热**（warm-up）。到了最后，我们不再找山谷，而是找谷底的最低点，步子太大就会跨过去。所以学习率再降到 0。设 $\rho$ 是训练已完成的比例，$w$ 是预热所占的比例：
+# 在训练过程中，最合适的学习率是变化的。刚开始时 AdamW 一无所知：只见过一次梯度，$\hat m / \sqrt{\hat v}$ 对*每个*参数都是 $\pm 1$，单凭一个批次的说法就迈出整整一步。所以学习率先从 0 慢慢升上来，这叫**预热**（warm-up）。到了最后，我们不再找山谷，而是找谷底的最低点，步子太大就会跨过去。所以学习率再降到 0。设 $\rho$ 是训练已完成的比例，$w$ 是预热所占的比例：
 #
 # $$ \eta = \eta_{\max} \cdot \begin{cases} \rho / w & \rho < w \\ (1 - \rho) / (1 - w) & \text{else} \end{cases} $$
 #
-# （Devlin et al. 2019, appendix A.2：一百万步中前 10,000 步预热，然后直线下降。）
+# （Devlin et al. 2019，附录 A.2：一百万步中前 10,000 步预热，然后直线下降。）
 
 # %%
 steps, warm_up = 200, 0.1
@@ -305,8 +307,8 @@ else:
 # %%
 answers = {
     1: None,  # 一个数
-    2: None,  # (gradients, limit) 的函数
-    3: None,  # (step, steps, warmup_steps) 的函数
+    2: None,  # 函数 (gradients, limit)
+    3: None,  # 函数 (step, steps, warmup_steps)
 }
 
 
@@ -332,7 +334,7 @@ checks = {1: check_1, 2: check_2, 3: check_3}
 for number, answer in answers.items():
     try:
         verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里写了什么都有可能
+    except Exception as error:  # 答案里什么错都可能有
         verdict = f"not yet: {type(error).__name__}: {error}"
     print(f"exercise {number}:", verdict)
 

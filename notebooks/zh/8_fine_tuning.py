@@ -11,22 +11,24 @@
 # %% [markdown]
 # # 8 · 微调：换一个头，留下学到的东西
 #
+# [English](../8_fine_tuning.ipynb)
+#
 # > **问题**：猜了那么多词，究竟换来了什么？
 #
 # - **需要**：第 4、6、7 课。
-# - **学完之后**：你能给预训练好的主体装上一个新的头，只训练这个头，或者训练整个模型，并且测出预训练值多少。
+# - **学完以后**：能给预训练好的主体装上一个新的头，只训练这个头，或者训练整个模型，并且测出预训练值多少。
 # - **时间**：30 分钟。
 #
 # 预训练让模型靠猜词来认识词。猜出来的词本身谁也不需要。所以我们拆掉负责猜词的头，装上一个只有几百个参数的新头，再用少量带标签的句子来训练。
 #
 # ![预训练只做一次，微调每个任务做一次](../../docs/images/diagrams/pretrain-finetune.zh.svg)
 #
-# 任务是：一句话说的是可以读写的东西（**0**），还是装着若干元素的东西（**1**）？要看的是，训练时 *没有* 出现过的词，模型知道多少。
+# 任务是：一句话说的是可以读写的东西（**0**），还是装着若干元素的东西（**1**）？要看的是，训练时*没有*出现过的词，模型知道多少。
 #
 # > **The file is opened for reading.** → 0
 
 # %%
-# 在你自己的机器上，这个单元格什么也不做。在 Google Colab 里，它从这个笔记本所在的仓库安装 minibert。
+# 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
 import importlib.util
 import subprocess
 import sys
@@ -53,7 +55,7 @@ MODEL = "minibert-tiny"
 # %% [markdown]
 # ## 六十四个带标签的句子
 #
-# 训练用八个名词，两类各四个，套进对两类都合适的八种句式。测试用同样的句式，但换成 *别的* 名词。于是测试句里带过标签的只有句式，而句式帮不上忙。
+# 训练用八个名词，两类各四个，套进对两类都合适的八种句式。测试用同样的句式，但换成*别的*名词。于是测试句里带过标签的只有句式，而句式帮不上忙。
 
 # %%
 patterns = """The {} is returned by this method.|A new {} is created.|This is the name of the {}.|The {} must not be
@@ -80,12 +82,12 @@ print(len(train_set), "sentences to learn from,", len(test_set), "to test with; 
 # %% [markdown]
 # ## 新的头
 #
-# 在第 4 课里，池化层由 `[CLS]` 的向量得到代表整段文本的一个向量，再用两行参数判断 B 是不是接着 A。新的头结构相同：一个矩阵，每个类别一行（Devlin et al. 2019, section 4.1；论文里省去了偏置）：
+# 在第 4 课里，池化层由 `[CLS]` 的向量得到代表整段文本的一个向量，再用两行参数判断 B 是不是接着 A。新的头结构相同：一个矩阵，每个类别一行（Devlin et al. 2019，第 4.1 节；论文里省去了偏置）：
 #
 # $$ u = \tanh(W^P x_{\texttt{[CLS]}} + b^P) \qquad z = W^C\, \mathrm{Dropout}(u) + b^C \qquad
 # \mathcal L = -\log \frac{e^{z_y}}{\sum_c e^{z_c}} $$
 #
-# | 符号 | 代码 | 形状 | 含义 |
+# | 符号 | 代码里 | 形状 | 含义 |
 # | --- | --- | --- | --- |
 # | $x_{\texttt{[CLS]}}$ | `last_hidden_state[:, 0]` | $(D)$ | 编码器在 `[CLS]` 处给出的向量 |
 # | $u$ | `features` | $(D)$ | 池化后的向量，每个句子一个 |
@@ -170,7 +172,7 @@ torch.testing.assert_close(model(**test_batch).logits.detach(), test_features @ 
 # %% [markdown]
 # 瞎猜也能对一半。没有人告诉过这个模型 *archive* 或 *deque* 是什么意思，它是读出来的。
 #
-# 参考实现也有同样的分类器。下面这个单元格需要 `transformers`。
+# 参考实现也有同样的分类器。下面这一格需要 `transformers`。
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -268,7 +270,7 @@ for text in ("The file is opened for reading.", "The archive is opened for readi
 # %%
 answers = {
     1: None,  # 一个数
-    2: None,  # (p, labels) 的函数
+    2: None,  # 函数 (p, labels)
     3: None,  # 一个名词
 }
 with torch.no_grad():  # test_set 的各行按名词排列，每个名词 len(patterns) 行
@@ -298,7 +300,7 @@ checks = {1: check_1, 2: check_2, 3: check_3}
 for number, answer in answers.items():
     try:
         verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里写了什么都有可能
+    except Exception as error:  # 答案里什么错都可能有
         verdict = f"not yet: {type(error).__name__}: {error}"
     print(f"exercise {number}:", verdict)
 

@@ -11,16 +11,18 @@
 # %% [markdown]
 # # A · 检查点：参数就是一个改了名的字典
 #
+# [English](../A_checkpoints.ipynb)
+#
 # > **问题**：你下载的文件里有什么，它又怎样变成模型？
 #
 # - **需要**：第 4 课。那里有十行改名的代码，这里仔细来看。
-# - **学完之后**：你能逐字节读懂一个 `safetensors` 文件，安全地加载它，还能说出一个 BERT 的参数都在哪里。
+# - **学完以后**：能逐字节读懂一个 `safetensors` 文件，安全地加载它，还能说出一个 BERT 的参数都在哪里。
 # - **时间**：25 分钟。这是三个工程附录中的第一个，先读哪个都可以。
 #
 # BERT 学到的一切都在一个文件里。这个文件是从名称到矩阵的字典，加载它就是拿名称去查表。我们逐字节读一个文件，给里面的东西改名，再让得到的模型把我们的句子补完。
 
 # %%
-# 在你自己的机器上，这个单元格什么也不做。在 Google Colab 里，它从这个笔记本所在的仓库安装 minibert。
+# 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
 import importlib.util
 import subprocess
 import sys
@@ -84,7 +86,7 @@ print(f"row {row} of {rows:,}:", *(f"{number:.3f}" for number in file_row[50:58]
 # %% [markdown]
 # ### 再读整个矩阵
 #
-# 只要说明类型和形状，一段字节 *就是* 一个矩阵。
+# 只要说明类型和形状，一段字节*就是*一个矩阵。
 
 # %%
 tensors = {}
@@ -120,7 +122,7 @@ print("a name that no BERT has is not passed over in silence:", unexpected)
 # %% [markdown]
 # ## 把加载过程写出来
 #
-# 先造一个大小合适、未经训练的模型，再换掉它的参数。有两点要小心。*形状* 必须一致，这由 `load_state_dict` 检查。另外，MLM 头的解码器与词元表是 **共享** 的：两者是同一个矩阵，文件里只存一份。
+# 先造一个大小合适、未经训练的模型，再换掉它的参数。有两点要小心。*形状*必须一致，这由 `load_state_dict` 检查。另外，MLM 头的解码器与词元表是**共享**的：两者是同一个矩阵，文件里只存一份。
 
 # %%
 config = BertConfig(**{k: v for k, v in json.loads((folder / "config.json").read_text()).items() if k != "model_type"})
@@ -168,7 +170,7 @@ with tempfile.TemporaryDirectory() as copy, torch.no_grad():
 #
 # ![参数都在哪里](../../docs/images/diagrams/parameters.zh.svg)
 #
-# 在第 4 课里我们是数出来的。这里给出公式，把所有表和矩阵的大小加起来（大小见 Devlin et al. 2019, section 3，各个头见 section 3.1）：
+# 在第 4 课里我们是数出来的。这里给出公式，把所有表和矩阵的大小加起来（大小见 Devlin et al. 2019，第 3 节，各个头见第 3.1 节）：
 #
 # $$ \underbrace{(V + M + 2 + 2)D}_{\text{嵌入层}}
 # + L\,\big(\underbrace{4D^2 + 4D}_{\text{注意力}} + \underbrace{2DF + F + D}_{\text{前馈网络}}
@@ -176,7 +178,7 @@ with tempfile.TemporaryDirectory() as copy, torch.no_grad():
 # + \underbrace{D^2 + D}_{\text{池化层}} + \underbrace{D^2 + 3D + V}_{\text{MLM 头}}
 # + \underbrace{2D + 2}_{\text{NSP 头}} $$
 #
-# | 符号 | 代码 | 含义 |
+# | 符号 | 代码里 | 含义 |
 # | --- | --- | --- |
 # | $V$ | `config.vocab_size` | 词表里的词元数 |
 # | $M$ | `config.max_position_embeddings` | 一段文本最多有多少词元 |
@@ -211,8 +213,8 @@ for ax, (name, sizes) in zip(axes, {MODEL: config, "BERT-base": BertConfig.base(
 # %%
 answers = {
     1: None,  # 一个数
-    2: None,  # (names) 的函数
-    3: None,  # (path) 的函数
+    2: None,  # 函数 (names)
+    3: None,  # 函数 (path)
 }
 
 
@@ -239,7 +241,7 @@ checks = {1: check_1, 2: check_2, 3: check_3}
 for number, answer in answers.items():
     try:
         verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里写了什么都有可能
+    except Exception as error:  # 答案里什么错都可能有
         verdict = f"not yet: {type(error).__name__}: {error}"
     print(f"exercise {number}:", verdict)
 

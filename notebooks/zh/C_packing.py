@@ -11,10 +11,12 @@
 # %% [markdown]
 # # C · 打包：填充要花多少，怎样才能不花
 #
+# [English](../C_packing.ipynb)
+#
 # > **问题**：文本有长有短，所以批次要用填充补齐。这要多做多少计算？能不能省掉？
 #
 # - **需要**：第 4 课。
-# - **学完之后**：你能在长短不齐的批次上计算 BERT 而不用任何填充，证明结果不变，并且读懂 [`model/packing.py`](../../minibert/model/packing.py)。
+# - **学完以后**：能在长短不齐的批次上计算 BERT 而不用任何填充，证明结果不变，并且读懂 [`model/packing.py`](../../minibert/model/packing.py)。
 # - **时间**：25 分钟。
 #
 # 一页纸的 BERT 是对的，但是浪费。把我们的句子和一段一百个词元的文本放进同一个批次：
@@ -26,7 +28,7 @@
 # ![填充的批次，与打包的同一个批次](../../docs/images/diagrams/padded-packed.zh.svg)
 
 # %%
-# 在你自己的机器上，这个单元格什么也不做。在 Google Colab 里，它从这个笔记本所在的仓库安装 minibert。
+# 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
 import importlib.util
 import subprocess
 import sys
@@ -101,9 +103,9 @@ padded_layers = with_the_package_s_parameters(Layer)
 #
 # 我们抽取 64 段文本，长度像真实的文本集那样：短的很多，长的很少。词是什么不影响开销，所以用随机的词。$T$ 个词元放在 $B \times S$ 个格子的矩形里：
 #
-# $$ \text{padding} = 1 - \frac{T}{B\,S} \qquad T = \sum_b n_b \qquad S = \max_b n_b $$
+# $$ \text{填充} = 1 - \frac{T}{B\,S} \qquad T = \sum_b n_b \qquad S = \max_b n_b $$
 #
-# | 符号 | 代码 | 含义 |
+# | 符号 | 代码里 | 含义 |
 # | --- | --- | --- |
 # | $n_b$ | `lengths[b]` | 文本 $b$ 的词元数 |
 # | $B, S$ | `token_ids.shape` | 文本数，和最长一段的长度 |
@@ -154,7 +156,7 @@ print("each text alone gives what it gives in the batch")
 #
 # ## 只有注意力需要知道
 #
-# 看看 BERT 的各个部分。嵌入、LayerNorm、前馈网络、注意力里的投影，全都是逐个词元处理的（“applied to each position separately and identically”，Vaswani et al. 2017, section 3.3）。它们不关心词元在哪段文本里，甚至不关心有没有文本。只有在查询遇到键的地方，才需要知道哪些词元属于一起。
+# 看看 BERT 的各个部分。嵌入、LayerNorm、前馈网络、注意力里的投影，全都是逐个词元处理的（“applied to each position separately and identically”，Vaswani et al. 2017，第 3.3 节）。它们不关心词元在哪段文本里，甚至不关心有没有文本。只有在查询遇到键的地方，才需要知道哪些词元属于一起。
 #
 # 那就不要矩形了。批次变成一个很长的矩阵 `(T, D)`，里面都是真实的词元，一段文本接着一段。除了注意力的中间部分，其余计算都可以直接在它上面做。注意力的中间部分则一段一段地算：
 
@@ -196,7 +198,7 @@ print(f"{tuple(padded.shape)} became {tuple(packed.shape)}, and every token has 
 # %% [markdown]
 # ## 等长的文本放在一起
 #
-# 还有一处可以改进。注意力的中间部分要运行 64 次，每次都是小矩阵。但是 *等长* 的文本不用填充就能拼成矩形。所以把文本按长度排序，每种长度只让注意力运行一次。minibert 在 CPU 上就是这样做的。它的 `Packing` 记着次序，也知道怎样变过去、再变回来：
+# 还有一处可以改进。注意力的中间部分要运行 64 次，每次都是小矩阵。但是*等长*的文本不用填充就能拼成矩形。所以把文本按长度排序，每种长度只让注意力运行一次。minibert 在 CPU 上就是这样做的。它的 `Packing` 记着次序，也知道怎样变过去、再变回来：
 
 # %%
 packing = Packing.from_mask(mask, B, S)
@@ -264,8 +266,8 @@ ax.invert_yaxis()
 # %%
 answers = {
     1: None,  # 一个数
-    2: None,  # (flat, mask) 的函数
-    3: None,  # (lengths, places) 的函数
+    2: None,  # 函数 (flat, mask)
+    3: None,  # 函数 (lengths, places)
 }
 
 
@@ -287,7 +289,7 @@ checks = {1: check_1, 2: check_2, 3: check_3}
 for number, answer in answers.items():
     try:
         verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里写了什么都有可能
+    except Exception as error:  # 答案里什么错都可能有
         verdict = f"not yet: {type(error).__name__}: {error}"
     print(f"exercise {number}:", verdict)
 
