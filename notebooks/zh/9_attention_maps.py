@@ -69,7 +69,7 @@ figure.supylabel("looks (query)")
 bar = figure.colorbar(image, ax=axes, label="attention weight")
 
 # %% [markdown]
-# 这些权重与参考实现也相同：
+# 图中每行一层，每列一个头；纵轴是在看的词元（查询），横轴是被看的词元（键），颜色越深，权重越大。参考实现给出同样的权重：
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -207,7 +207,7 @@ for number, block in enumerate(model.bert.encoder.layer):
 print("with the sum of the parts in the place of attention, each layer gives what it gave before")
 
 # %% [markdown]
-# 现在来问：一个头的*权重*有多大份额花在 `[CLS]` 和 `[SEP]` 上？它所*取走*的，按长度计算，又有多大份额来自那里？
+# 现在来问：一个头的*权重*有多大份额花在 `[CLS]` 和 `[SEP]` 上？它所*取走*的，按长度计算，又有多大份额来自那里？（图中浅色是权重的份额，深色是取走的份额。）
 
 # %%
 looked, taken = np.zeros(layers), np.zeros(layers)
@@ -295,7 +295,7 @@ for left_out in (2, 0):
     assert again > -0.4 if left_out == 2 else again < -0.8
 
 # %% [markdown]
-# 整个故事靠一个头撑着。去掉头 0.2，它几乎只看 *opened*，相关性就差不多没有了。换成去掉头 0.0，它看的是 *for*，却同样不可缺少，相关性就近乎完美。只有八个点，其中两个是离群值，老实的回答是：**这张图没有显示任何规律**。它显示的是答案需要的两个头，一个看着关键词，一个没有。有的头甚至*有害*于这个答案。
+# （图中每个点是一个头，写着“层.头”；横轴是它从 `[MASK]` 处看 *opened* 看多少，纵轴是没有它时 *reading* 的概率变化多少。）整个故事靠一个头撑着。去掉头 0.2，它几乎只看 *opened*，相关性就差不多没有了。换成去掉头 0.0，它看的是 *for*，却同样不可缺少，相关性就近乎完美。只有八个点，其中两个是离群值，老实的回答是：**这张图没有显示任何规律**。它显示的是答案需要的两个头，一个看着关键词，一个没有。有的头甚至*有害*于这个答案。
 #
 # ## 疑点三：要紧的是那个词，还是看它的目光？
 #

@@ -113,7 +113,7 @@ print(f"... {len(KEY_MAP)} rows in all")
 # 因为这张表是数据，所以可以朝两个方向读。每个名称翻译过去再翻译回来，都应当回到起点：
 
 # %%
-names, unexpected = from_reference(tensors)  # {our name: name in the file}
+names, unexpected = from_reference(tensors)  # {我们的名称: 文件里的名称}
 assert len(names) == len(tensors) and not unexpected
 assert all(to_reference(ours) == theirs for ours, theirs in names.items())
 _, unexpected = from_reference([*tensors, "bert.encoder.layer.0.attention.self.quarry.weight"])

@@ -145,7 +145,7 @@ print("the first difference is in", first)
 # %% [markdown]
 # 在它之前，一切差异都*恰好*是零，所以 bug 不可能在那里。在它之后，要么是 bug 带来的后果，要么与 bug 无关。因此，凡是能做到逐位相等的地方，我们都坚持逐位相等：一旦容许误差，表里从哪一行开始算有差异，就全凭主观了。
 #
-# 下面是四个 bug，每个只在一处。小的 bug 在穿过模型的途中，有的变大，有的变小；只看末端，看不出它在哪里：
+# 下面是四个 bug，每个只在一处：wrong eps（常数写错）、gelu by tanh（GELU 换成了 tanh 近似）、bias forgotten（忘了偏置）、no scaling by √K（没有除以 √K）。小的 bug 在穿过模型的途中，有的变大，有的变小；只看末端，看不出它在哪里：
 
 # %%
 bugs = {name: copy.deepcopy(good) for name in ("wrong eps", "gelu by tanh", "bias forgotten", "no scaling by √K")}
@@ -159,7 +159,7 @@ for name, table in tables.items():
     print(f"{name:17} {next(module for module, difference in table.items() if difference > 0)}")
 
 # %% [markdown]
-# tanh 的差异到 `down` 才显现，晚了一个模块，因为激活函数自己没有参数，那里没有人旁听。而 `query` 里的 bug 后面跟着两个零，在图上是个缺口，因为 `key` 和 `value` 不依赖查询。
+# tanh 的差异到 `down` 才显现，晚了一个模块，因为激活函数自己没有参数，那里没有人旁听。而 `query` 里的 bug 后面跟着两个零，在图上是个缺口，因为 `key` 和 `value` 不依赖查询。（纵轴是最大的差异，对数刻度；每个 bug 从它所在的地方画起，之前的零没有画。）
 
 # %%
 figure, ax = plt.subplots(figsize=(10, 6), layout="constrained")

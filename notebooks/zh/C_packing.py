@@ -101,7 +101,7 @@ padded_layers = with_the_package_s_parameters(Layer)
 # %% [markdown]
 # ## 填充要花多少
 #
-# 我们抽取 64 段文本，长度像真实的文本集那样：短的很多，长的很少。词是什么不影响开销，所以用随机的词。$T$ 个词元放在 $B \times S$ 个格子的矩形里：
+# 我们抽取 64 段文本，长度像真实的文本集那样：短的很多，长的很少。词是什么不影响开销，所以用随机的词。图中每行是一段文本，深色是词元，白色是填充，白色的也要计算。$T$ 个词元放在 $B \times S$ 个格子的矩形里：
 #
 # $$ \text{填充} = 1 - \frac{T}{B\,S} \qquad T = \sum_b n_b \qquad S = \max_b n_b $$
 #
@@ -203,7 +203,7 @@ print(f"{tuple(padded.shape)} became {tuple(packed.shape)}, and every token has 
 # %%
 packing = Packing.from_mask(mask, B, S)
 print(f"{len(packing.groups)} groups instead of {B} texts; (texts, tokens each): {packing.groups[:5]} …")
-flat = packing.flatten(token_ids)  # (T,), sorted by length
+flat = packing.flatten(token_ids)  # (T,)，按长度排好序
 assert flat.shape == (T,) and torch.equal(packing.unflatten(flat), token_ids)
 assert torch.equal(packing.unflatten(packing.flatten(mask.long())), mask.long())
 theirs = package.bert(token_ids, mask.long()).last_hidden_state
@@ -228,7 +228,7 @@ else:
 # %% [markdown]
 # ## 换来了什么
 #
-# 我们在你的机器上测量这四种办法，每种五次，取最快的一次。（这个笔记本里保存的数字来自一台服务器的两个核。你的会不一样。）
+# 我们在你的机器上测量这四种办法，每种五次，取最快的一次：padded（填充）、each text alone（每段单独算）、packed（打包）和 package（minibert 自己的）。（这个笔记本里保存的数字来自一台服务器的两个核。你的会不一样。）
 
 
 # %%
