@@ -60,6 +60,7 @@ def test_in_step_with_the_english_page(name):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_reader_can_switch_the_language(name):
     assert f"\n[English](../{name})\n" in read("docs", "zh", name=name)
+    assert f"\n[中文](zh/{name})\n" in read("docs", name=name)
 
 
 def test_what_is_out_of_step_is_named():
