@@ -47,6 +47,7 @@ def aspects_of(cell: NotebookNode, folder: str) -> dict[str, list[str]]:
         "links": [in_english(os.path.normpath(f"{folder}/{link}")) for link in LINK.findall(prose) if ":" not in link],
         "links to elsewhere": [link for link in LINK.findall(prose) if ":" in link],
         "formulas": [re.sub(r"\\text\{[^}]*\}|\s+", "", formula) for formula in FORMULA.findall(text)],
+        "blocks of code": re.findall(r"^```\w+\n.*?^```", text, re.MULTILINE | re.DOTALL),
         "rows of tables, counted": [str(len(re.findall(r"^\|", prose, re.MULTILINE)))],
         "numbered items": re.findall(r"^(\d+)\. ", prose, re.MULTILINE),
     }
