@@ -319,7 +319,7 @@ for number, point in enumerate(zip(looks, effect, strict=True)):
 line = ax.axhline(0, color="grey", linestyle=":")
 ax.set(xlabel="how much the head looks from [MASK] at “door”", ylabel="change of p(“opened”) without it")
 ax.margins(0.12)
-legend = ax.legend(loc="center right")
+legend = figure.legend(loc="outside upper center", ncols=2)
 
 # %% [markdown]
 # One would like to draw a falling line through these points: the more a head looks at *door*, the more the answer needs
