@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 
 OTHER_LANGUAGE = re.compile(r"^\[(?:中文|English)\]\(\S+\)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FORMULA = re.compile(r"\$\$.*?\$\$", re.DOTALL)
 
 
@@ -47,7 +48,7 @@ def aspects_of(cell: NotebookNode, folder: str) -> dict[str, list[str]]:
         "links": [in_english(os.path.normpath(f"{folder}/{link}")) for link in LINK.findall(prose) if ":" not in link],
         "links to elsewhere": [link for link in LINK.findall(prose) if ":" in link],
         "formulas": [re.sub(r"\\text\{[^}]*\}|\s+", "", formula) for formula in FORMULA.findall(text)],
-        "blocks of code": re.findall(r"^```\w+\n.*?^```", text, re.MULTILINE | re.DOTALL),
+        "blocks of code": [meaning(code) if language == "python" else code for language, code in BLOCK.findall(text)],
         "rows of tables, counted": [str(len(re.findall(r"^\|", prose, re.MULTILINE)))],
         "numbered items": re.findall(r"^(\d+)\. ", prose, re.MULTILINE),
     }

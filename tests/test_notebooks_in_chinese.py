@@ -1,7 +1,9 @@
 """The Chinese course is in step with the English one, has its outputs, and is set as Chinese is."""
 
+import os
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -15,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 sys.path.append(str(FOLDER))
 
-from in_step import differences  # noqa: E402
+from in_step import LINK, OTHER_LANGUAGE, differences  # noqa: E402
 
 ENGLISH = {path.stem: path for path in sorted(FOLDER.glob("[0-9A-Z]_*.py"))}
 CHINESE = {path.stem: path for path in sorted((FOLDER / "zh").glob("*.py"))}
@@ -86,6 +88,22 @@ def test_set_as_chinese_is(where, text):
         assert not (found := [match[0] for match in pattern.finditer(words)]), (what, found)
     parts = [part for token in MarkdownIt("commonmark").parse(words) for part in token.children or []]
     assert not [part.content for part in parts if part.type == "text" and "*" in part.content]
+    slanted = [text.content for em, text in pairwise(parts) if em.type == "em_open" and re.search(HAN, text.content)]
+    assert not slanted, "Chinese is not slanted: make it bold"
+
+
+@pytest.mark.parametrize("where, text", pages(), ids=[where for where, _ in pages()])
+def test_links_lead_to_what_is_in_chinese(where, text):
+    """Where there is a Chinese page, notebook or diagram, except for the link to the other language."""
+    targets = [link.partition("#")[0] for link in LINK.findall(OTHER_LANGUAGE.sub("", text)) if ":" not in link]
+    for target in [os.path.normpath(FOLDER / "zh" / target) for target in targets]:  # docs/zh is as deep
+        folder, name = os.path.split(target)
+        others = [
+            f"{folder}/zh/{name}",
+            target.replace(".svg", ".zh.svg"),
+            target.replace("README.md", "README.zh-CN.md"),
+        ]
+        assert not [other for other in others if other != target and Path(other).exists()], target
 
 
 def test_the_readme_is_in_step():

@@ -109,8 +109,8 @@ class Stage:
         """A page of code, under its diagram and the notebooks that it is read with."""
         top = [self.say("comments")] if self.say("comments") else []
         if reading := self.readers.get(file):
-            stems = [f"[{PurePosixPath(page).stem.replace('_', ' ')}](/{page})" for page in sorted(reading)]
-            top.append(f"**{self.say('notebooks')}** {' · '.join(stems)}")
+            titles = [f"[](/{page})" for page in sorted(reading)]  # a link without words has its page's title
+            top.append(f"**{self.say('notebooks')}** {' · '.join(titles)}")
         if REPOSITORY:
             top.append(f"[{self.say('source')}]({REPOSITORY}/blob/{links.BRANCH}/{file})")
         if file in DIAGRAMS:
