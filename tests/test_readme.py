@@ -146,8 +146,9 @@ def names(section: str) -> Counter[str]:
 
 
 def links(section: str) -> Counter[str]:
-    """Without those from one language to the other."""
-    return Counter(LINK.findall(without_code(section))) - Counter(path.name for path in READMES)
+    """Without those from one language to the other; a diagram's words are in the page's language."""
+    targets = LINK.findall(without_code(section).replace(".zh.svg", ".svg"))
+    return Counter(targets) - Counter(path.name for path in READMES)
 
 
 def numbers(section: str) -> Counter[str]:
