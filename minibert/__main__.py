@@ -10,7 +10,7 @@ from minibert import commands
 from minibert.commands.run import run_command
 
 # In the order of a checkpoint's life.
-COMMANDS = ("prepare", "pretrain", "evaluate", "finetune", "predict", "serve", "export", "fill-mask", "parity")
+COMMANDS = ("prepare", "pretrain", "evaluate", "finetune", "predict", "serve", "export", "fill-mask", "parity", "grade")
 
 
 def main() -> None:

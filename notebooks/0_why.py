@@ -47,6 +47,7 @@ from torch import Tensor
 
 from minibert import BertForPreTraining, BertForSequenceClassification, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 MODEL = "minibert-english"  # has read novels; a better English model may be named here, with other outputs below
 tokenizer = BertTokenizer.from_pretrained(MODEL)
@@ -293,62 +294,78 @@ else:
 # %% [markdown]
 # ## Exercises
 #
-# Put your answers into `answers`, then run the cell that checks them. The solutions are in the last cell.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
 #
-# 1. A model gives the right word a probability of 1/64. By how many bits is it surprised? Answer with a number.
-# 2. Write a function of `(a, b)` that puts the marks into two lists of tokens, and returns one list:
-#    `[CLS]`, the tokens of `a`, `[SEP]`, the tokens of `b`, `[SEP]`.
-# 3. Write a function of `(text, word)` that hides the first occurrence of a word: from *The file is opened* and *file*
-#    it makes *The [MASK] is opened*. Words are separated by spaces. *profile* is another word than *file*.
+# ### 1. `bits` (●○○, 2 minutes)
+#
+# A model gives the right word a probability of 1/64. By how many bits is it surprised?
+#
+# <details><summary>Hint</summary>
+#
+# How often must 1 be halved until it is 1/64?
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# bits = -math.log2(1 / 64)
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (a, b)
-    3: None,  # a function of (text, word)
-}
+bits = None  # a number
+check("bits", bits)
+
+# %% [markdown]
+# ### 2. `mark` (●○○, 4 minutes)
+#
+# Put the marks into two lists of tokens, and return one list: `[CLS]`, the tokens of `a`, `[SEP]`, the tokens of `b`,
+# `[SEP]`.
+#
+# <details><summary>Hint</summary>
+#
+# Lists are added with `+`, or put into another one with a star: `[1, *others]`.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def mark(a, b):
+#     return ["[CLS]", *a, "[SEP]", *b, "[SEP]"]
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(2.0**answer - 64) < 1e-6
-
-
-def check_2(answer):
-    expected = tokenizer("It is.", "Is it?").tokens()
-    return answer(["it", "is", "."], ["is", "it", "?"]) == expected
-
-
-# %%
-def check_3(answer):
-    cases = {("The file is opened", "file"): "The [MASK] is opened", ("a profile of a file", "file"): None}
-    cases[("a profile of a file", "file")] = "a profile of a [MASK]"
-    cases[("no is no", "no")] = "[MASK] is no"
-    return all(answer(*case) == expected for case, expected in cases.items())
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def mark(a, b):
-    return ["[CLS]", *a, "[SEP]", *b, "[SEP]"]
+    pass  # your code
 
 
+check("mark", mark)
+
+# %% [markdown]
+# ### 3. `hide` (●●○, 6 minutes)
+#
+# Hide the first occurrence of a word in a text: *The file is opened* and *file* give *The [MASK] is opened*. Words are
+# separated by spaces. *profile* is another word than *file*.
+#
+# <details><summary>Hint</summary>
+#
+# `text.split(" ")` gives a list of words, and a list has the method `index`.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def hide(text, word):
+#     words = text.split(" ")
+#     words[words.index(word)] = "[MASK]"
+#     return " ".join(words)
+# ```
+# </details>
+
+
+# %%
 def hide(text, word):
-    words = text.split(" ")
-    words[words.index(word)] = "[MASK]"
-    return " ".join(words)
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: 6, 2: mark, 3: hide}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("hide", hide)

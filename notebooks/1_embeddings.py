@@ -42,8 +42,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minibert import BertConfig, BertForPreTraining, BertTokenizer
+from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
@@ -300,67 +301,84 @@ assert 0.05 < mean_alike < 0.5
 #
 # ## Exercises
 #
-# Put your answers into `answers`, then run the cell that checks them. The solutions are in the last cell.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
 #
-# 1. How many parameters does `Embeddings` of BERT-base have (`BertConfig.base()`)? Count the word, segment and position
-#    tables and the LayerNorm. Answer with a number.
-# 2. Write a function of `(x, weight, bias, eps)` that computes LayerNorm without `nn.LayerNorm`, for `x` of any
-#    shape `(..., D)`.
-# 3. Write a function of `(word, table, tokenizer, k)` that returns the `k` nearest tokens of a word, the word itself
-#    left out, as a list of strings.
+# ### 1. `embedding_parameters` (●○○, 4 minutes)
+#
+# How many parameters does `Embeddings` of BERT-base have (`BertConfig.base()`)? Count the word, segment and position
+# tables and the LayerNorm.
+#
+# <details><summary>Hint</summary>
+#
+# A table of $n$ rows has $n \cdot D$ numbers. The LayerNorm has two vectors of $D$ numbers.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# embedding_parameters = (30_522 + 2 + 512 + 1 + 1) * 768
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (x, weight, bias, eps)
-    3: None,  # a function of (word, table, tokenizer, k)
-}
+embedding_parameters = None  # a number
+check("embedding_parameters", embedding_parameters)
+
+# %% [markdown]
+# ### 2. `layer_norm` (●●○, 8 minutes)
+#
+# Compute LayerNorm without `nn.LayerNorm`, for `x` of any shape `(..., D)`.
+#
+# <details><summary>Hint</summary>
+#
+# The mean and the variance of the last axis; with `keepdim=True` they can be subtracted and divided by. Divide the
+# variance by $D$, not by $D - 1$: `correction=0`.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def layer_norm(x, weight, bias, eps):
+#     mean, variance = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
+#     return (x - mean) / (variance + eps) ** 0.5 * weight + bias
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    config = BertConfig.base()
-    with torch.device("meta"):  # shapes without memory
-        return answer == sum(p.numel() for p in type(embeddings)(config).parameters())
-
-
-def check_2(answer):
-    x, scale, shift = torch.randn(3, 2, 5, 7, generator=torch.Generator().manual_seed(0))
-    expected = F.layer_norm(x, (7,), scale[0, 0], shift[0, 0], 0.1)
-    return torch.allclose(answer(x, scale[0, 0], shift[0, 0], 0.1), expected, atol=1e-5)
-
-
-# %%
-def check_3(answer):
-    table = torch.zeros(len(tokenizer), 2)
-    close = tokenizer.convert_tokens_to_ids(["file", "stream", "list"])
-    table[close] = torch.tensor([[2.0, 0.0], [9.0, 1.0], [0.3, 0.2]])  # near by angle, not by length
-    return answer("file", table, tokenizer, 2) == ["stream", "list"]
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def layer_norm(x, weight, bias, eps):
-    mean, variance = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
-    return (x - mean) / (variance + eps) ** 0.5 * weight + bias
+    pass  # your code
 
 
+check("layer_norm", layer_norm)
+
+# %% [markdown]
+# ### 3. `nearest_tokens` (●●○, 10 minutes)
+#
+# Return the `k` nearest tokens of a word by the cosine of their vectors, the word itself left out, as a list of
+# strings. `table` is `(V, D)`; `tokenizer` turns tokens into numbers and back.
+#
+# <details><summary>Hint</summary>
+#
+# Divide every row by its length (`F.normalize`); then one product with the word's row gives all cosines.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def nearest_tokens(word, table, tokenizer, k):
+#     directions = F.normalize(table, dim=1)
+#     order = (directions @ directions[tokenizer.convert_tokens_to_ids(word)]).argsort(descending=True).tolist()
+#     return [token for token in tokenizer.convert_ids_to_tokens(order) if token != word][:k]
+# ```
+# </details>
+
+
+# %%
 def nearest_tokens(word, table, tokenizer, k):
-    directions = F.normalize(table, dim=1)
-    order = (directions @ directions[tokenizer.convert_tokens_to_ids(word)]).argsort(descending=True).tolist()
-    return [token for token in tokenizer.convert_ids_to_tokens(order) if token != word][:k]
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: (30_522 + 2 + 512 + 1 + 1) * 768, 2: layer_norm, 3: nearest_tokens}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("nearest_tokens", nearest_tokens)
+
+# %% [markdown]
+# **From memory**, with the notebook closed: `embed` (●●○, 10 minutes).
+# `from minibert.course import task; task("embed")` prints what to write.

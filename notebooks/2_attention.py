@@ -49,6 +49,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.model.attention import fused_attention, scaled_dot_product_attention
 
 MODEL = "minibert-tiny"
@@ -345,58 +346,86 @@ else:
 # %% [markdown]
 # ## Exercises
 #
-# 1. Write a function of `(q, keys, values)` for a single query `(K)` and all keys and values `(T, K)` that returns
-#    its context `(K)`.
-# 2. How widely does a query spread its attention? Write a function of `weights` `(..., T)` that returns the entropy
-#    $-\sum_j a_{ij} \ln a_{ij}$ of each row `(...)`, where a weight of zero adds zero.
-# 3. Write a function of `(context)` that merges heads *without* a transpose: from a list of $H$ matrices `(T, K)` to
-#    `(T, D)`.
-
-# %%
-answers = {
-    1: None,  # a function of (q, keys, values)
-    2: None,  # a function of (weights)
-    3: None,  # a function of (context)
-}
-
-
-# %%
-def check_1(answer):
-    found = torch.stack([answer(q, keys, values) for q in queries])
-    return found.shape == context.shape and torch.allclose(found, context, atol=1e-5)
-
-
-def check_2(answer):
-    spread = torch.tensor([[[0.25] * 4, [0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.5]]])
-    expected = torch.tensor([[math.log(4), 0.0, math.log(2)]])
-    return answer(spread).shape == (1, 3) and torch.allclose(answer(spread), expected, atol=1e-6)
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `attend` (●●○, 6 minutes)
+#
+# For a single query `(K)` and all keys and values `(T, K)`, return its context `(K)`.
+#
+# <details><summary>Hint</summary>
+#
+# The scores are one product of a matrix and a vector. Divide by $\sqrt{K}$, take the softmax, and let the weights mix
+# the values.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def attend(q, keys, values):
+#     return (keys @ q / math.sqrt(len(q))).softmax(dim=0) @ values
+# ```
+# </details>
 
 
 # %%
-def check_3(answer):
-    return torch.equal(answer(list(contexts)), merged)
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def attend(q, keys, values):
-    return (keys @ q / math.sqrt(len(q))).softmax(dim=0) @ values
+    pass  # your code
 
 
-def entropy(weights):
-    return -torch.where(weights > 0, weights * weights.log(), 0.0).sum(dim=-1)
+check("attend", attend)
+
+# %% [markdown]
+# ### 2. `attention_entropy` (●●○, 8 minutes)
+#
+# How widely does a query spread its attention? From `weights` `(..., T)` compute the entropy
+# $-\sum_j a_{ij} \ln a_{ij}$ of each row `(...)`, where a weight of zero adds zero.
+#
+# <details><summary>Hint</summary>
+#
+# $0 \cdot \ln 0$ is not a number to a computer. `torch.where` can put a zero there.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def attention_entropy(weights):
+#     return -torch.where(weights > 0, weights * weights.log(), 0.0).sum(dim=-1)
+# ```
+# </details>
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: attend, 2: entropy, 3: lambda context: torch.cat(context, dim=-1)}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+# %%
+def attention_entropy(weights):
+    pass  # your code
+
+
+check("attention_entropy", attention_entropy)
+
+# %% [markdown]
+# ### 3. `join_heads` (●○○, 4 minutes)
+#
+# Merge heads *without* a transpose: from `context`, a list of $H$ matrices `(T, K)`, to `(T, D)`.
+#
+# <details><summary>Hint</summary>
+#
+# Each token's row begins with the row of head 0, then comes that of head 1.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def join_heads(context):
+#     return torch.cat(context, dim=-1)
+# ```
+# </details>
+
+
+# %%
+def join_heads(context):
+    pass  # your code
+
+
+check("join_heads", join_heads)
+
+# %% [markdown]
+# **From memory**, with the notebook closed: `scaled_dot_product_attention` (●●●, 15 minutes), `split_heads` (●○○, 5
+# minutes), `merge_heads` (●○○, 5 minutes). `from minibert.course import task; task("scaled_dot_product_attention")`
+# prints what to write.

@@ -51,6 +51,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
@@ -251,61 +252,82 @@ assert towards_end[-1] == max(towards_end) and towards_end[-1] > 0.5
 #
 # ## Exercises
 #
-# 1. How many parameters does one layer of BERT-base have ($D = 768$, $F = 3072$)? Count all weights and biases, and
-#    both LayerNorms. Answer with a number.
-# 2. Google's code once wrote GELU without erf:
-#    $0.5\,u\,\big(1 + \tanh\big(\sqrt{2/\pi}\,(u + 0.044715\,u^3)\big)\big)$. Write it as a function of `(u)`.
-# 3. Write the pre-norm layer that later models use, $y = x + \mathrm{Attention}(\mathrm{LayerNorm}_1(x))$ and
-#    $z = y + \mathrm{FFN}(\mathrm{LayerNorm}_2(y))$, as a function of `(layer, x, mask)` that uses the parts of an
-#    `OurLayer`.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `layer_parameters` (●○○, 5 minutes)
+#
+# How many parameters does one layer of BERT-base have ($D = 768$, $F = 3072$)? Count all weights and biases, and both
+# LayerNorms.
+#
+# <details><summary>Hint</summary>
+#
+# Four matrices $D \times D$ with a bias (query, key, value, mix), one $D \to F$, one $F \to D$, two norms.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# layer_parameters = 4 * (768 * 768 + 768) + (768 * 3072 + 3072) + (3072 * 768 + 768) + 2 * 2 * 768
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (u)
-    3: None,  # a function of (layer, x, mask)
-}
+layer_parameters = None  # a number
+check("layer_parameters", layer_parameters)
+
+# %% [markdown]
+# ### 2. `gelu_tanh` (●○○, 4 minutes)
+#
+# Google's code once wrote GELU without erf: $0.5\,u\,\big(1 + \tanh\big(\sqrt{2/\pi}\,(u + 0.044715\,u^3)\big)\big)$.
+# Write it.
+#
+# <details><summary>Hint</summary>
+#
+# `torch.tanh` is what you need, and `math.sqrt` of a number that does not change.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def gelu_tanh(u):
+#     return 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return answer == 7_087_872  # BERT-base has twelve of them: 85 of its 110 million parameters
-
-
-def check_2(answer):
-    u = torch.linspace(-5, 5, 101, dtype=torch.float64)
-    near, not_the_same = torch.allclose(answer(u), gelu(u), atol=1e-3), (answer(u) - gelu(u)).abs().max() > 1e-5
-    return near and not_the_same
-
-
-# %%
-def check_3(answer):
-    found = answer(ours[0], start[None], mask)
-    return found.shape == (1, *start.shape) and abs(found[0, hidden_token].norm() - 17.7530) < 0.01
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def gelu_tanh(u):
-    return 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
+    pass  # your code
 
 
-def pre_norm(layer, x, mask):
-    y = x + layer.attention(layer.attention_norm(x), mask)
-    return y + layer.feed_forward.down(gelu(layer.feed_forward.up(layer.feed_forward_norm(y))))
+check("gelu_tanh", gelu_tanh)
+
+# %% [markdown]
+# ### 3. `pre_norm` (●●○, 8 minutes)
+#
+# Write the pre-norm layer that later models use, $y = x + \mathrm{Attention}(\mathrm{LayerNorm}_1(x))$ and
+# $z = y + \mathrm{FFN}(\mathrm{LayerNorm}_2(y))$. `x` is `(T, D)`; the other arguments are functions of such a matrix.
+#
+# <details><summary>Hint</summary>
+#
+# Two lines, one for each equation. What is added is `x`, not its norm.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def pre_norm(x, attention, feed_forward, norm_1, norm_2):
+#     y = x + attention(norm_1(x))
+#     return y + feed_forward(norm_2(y))
+# ```
+# </details>
 
 
-# %% jupyter={"source_hidden": true}
-one_layer = 4 * (768 * 768 + 768) + (768 * 3072 + 3072) + (3072 * 768 + 768) + 2 * 2 * 768
-solutions = {1: one_layer, 2: gelu_tanh, 3: pre_norm}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+# %%
+def pre_norm(x, attention, feed_forward, norm_1, norm_2):
+    pass  # your code
+
+
+check("pre_norm", pre_norm)
+
+# %% [markdown]
+# **From memory**, with the notebook closed: `encoder_layer` (●●●, 20 minutes).
+# `from minibert.course import task; task("encoder_layer")` prints what to write.

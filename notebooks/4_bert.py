@@ -46,6 +46,7 @@ from torch import Tensor, nn
 
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 # %%
 MODEL = "minibert-tiny"
@@ -339,68 +340,87 @@ for name, sizes in (("ours", count(bert)), ("BERT-base", count(base))):
 # %% [markdown]
 # ## Exercises
 #
-# 1. How many parameters does an MLM head of BERT-base have ($D = 768$, $V = 30{,}522$), without the word table that it
-#    shares? Answer with a number.
-# 2. Write a function of `(bert, text)` that returns the text, in lower case, with its `[MASK]` replaced by the best
-#    token. Use `tokenizer`, and no other model than `bert`.
-# 3. Write a function of `(lists, pad_id)` that makes a batch: from lists of token ids of different lengths to
-#    `token_ids` `(B, S)`, filled up with `pad_id` on the right, and the mask `(B, S)`, true at real tokens. Return
-#    both.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `mlm_head_parameters` (●○○, 4 minutes)
+#
+# How many parameters does an MLM head of BERT-base have ($D = 768$, $V = 30{,}522$), without the word table that it
+# shares?
+#
+# <details><summary>Hint</summary>
+#
+# A linear map $D \to D$ with a bias, a LayerNorm, and one number for each token of the vocabulary.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# mlm_head_parameters = 768 * 768 + 768 + 2 * 768 + 30_522
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (bert, text)
-    3: None,  # a function of (lists, pad_id)
-}
+mlm_head_parameters = None  # a number
+check("mlm_head_parameters", mlm_head_parameters)
+
+# %% [markdown]
+# ### 2. `complete` (●●●, 12 minutes)
+#
+# Return a text, in lower case, with its `[MASK]` replaced by the best token. `bert` is a model like yours: a function
+# of token ids, segment ids `(B, S)` and a mask `(B, S)`, true at tokens, that returns the scores of the MLM head
+# `(B, S, V)` and those of the NSP head.
+#
+# <details><summary>Hint</summary>
+#
+# `tokenizer(text, return_tensors="pt")` has all three inputs. Replace the token id that equals
+# `tokenizer.mask_token_id`, then `tokenizer.decode(ids, skip_special_tokens=True)`.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def complete(bert, tokenizer, text):
+#     inputs = tokenizer(text, return_tensors="pt")
+#     ids = inputs["input_ids"].clone()
+#     hidden = ids == tokenizer.mask_token_id
+#     scores, _ = bert(ids, inputs["token_type_ids"], inputs["attention_mask"].bool())
+#     ids[hidden] = scores[hidden].argmax(dim=-1)
+#     return tokenizer.decode(ids[0].tolist(), skip_special_tokens=True)
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return answer == count(base)["MLM head"]
+def complete(bert, tokenizer, text):
+    pass  # your code
 
 
-def check_2(answer):
-    cases = {"The file is opened for [MASK].": "the file is opened for reading."}
-    cases["The [MASK] is opened for reading."] = "the file is opened for reading."
-    return all(answer(bert, text) == expected for text, expected in cases.items())
+check("complete", complete)
+
+# %% [markdown]
+# ### 3. `make_batch` (●●○, 8 minutes)
+#
+# Make a batch: from lists of token ids of different lengths to `token_ids` `(B, S)`, filled up with `pad_id` on the
+# right, and the mask `(B, S)`, true at real tokens. Return both.
+#
+# <details><summary>Hint</summary>
+#
+# A list of numbers times a count is a longer list: `[pad_id] * 3`. A token may have the number `pad_id`, too; so make
+# the mask from the lengths.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def make_batch(lists, pad_id):
+#     longest = max(map(len, lists))
+#     token_ids = torch.tensor([ids + [pad_id] * (longest - len(ids)) for ids in lists])
+#     return token_ids, torch.tensor([[place < len(ids) for place in range(longest)] for ids in lists])
+# ```
+# </details>
 
 
 # %%
-def check_3(answer):
-    token_ids, mask = answer([[2, 248, 3], [2, 3], [2, 0, 248, 3]], 0)
-    expected = torch.tensor([[2, 248, 3, 0], [2, 3, 0, 0], [2, 0, 248, 3]])
-    real = torch.tensor([[True, True, True, False], [True, True, False, False], [True] * 4])
-    return torch.equal(token_ids, expected) and torch.equal(mask, real)
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
-def complete(bert, text):
-    inputs = tokenizer(text, return_tensors="pt")
-    ids = inputs["input_ids"].clone()
-    hidden = ids == tokenizer.mask_token_id
-    scores, _ = bert(ids, inputs["token_type_ids"], inputs["attention_mask"].bool())
-    ids[hidden] = scores[hidden].argmax(dim=-1)
-    return tokenizer.decode(ids[0].tolist(), skip_special_tokens=True)
-
-
-# %% jupyter={"source_hidden": true}
 def make_batch(lists, pad_id):
-    longest = max(map(len, lists))
-    token_ids = torch.tensor([ids + [pad_id] * (longest - len(ids)) for ids in lists])
-    return token_ids, torch.tensor([[place < len(ids) for place in range(longest)] for ids in lists])
+    pass  # your code
 
 
-solutions = {1: 768 * 768 + 768 + 2 * 768 + 30_522, 2: complete, 3: make_batch}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("make_batch", make_batch)

@@ -41,6 +41,7 @@ import numpy as np
 import torch
 
 from minibert import BertForPreTraining, BertTokenizer
+from minibert.course import check
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.masking import example_keys, mask_tokens
@@ -311,63 +312,84 @@ print(f"B follows A with {follows:.0%}; the label is {label}")
 # %% [markdown]
 # ## Exercises
 #
-# 1. How many tokens of a sequence of 512 tokens become `[MASK]`, on average? Answer with a number.
-# 2. Write a function of `(tokens)` that groups pieces into words: `["un", "##open", "file"]` becomes `[[0, 1], [2]]`.
-#    (Hiding whole words is harder and teaches more: `whole_word_masking=True` does it.)
-# 3. Write a function of `(a, b, limit)` that truncates a pair of lists as the released code does: as long as both
-#    together have more than `limit` tokens, drop one from the longer list (from `b` if they are equally long), here
-#    always at its end. Return both.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `masked_tokens` (●○○, 3 minutes)
+#
+# How many tokens of a sequence of 512 tokens become `[MASK]`, on average? (`round(0.15 * 512)` are chosen.)
+#
+# <details><summary>Hint</summary>
+#
+# Not every chosen token becomes `[MASK]`.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# masked_tokens = round(0.15 * 512) * 0.8
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (tokens)
-    3: None,  # a function of (a, b, limit)
-}
+masked_tokens = None  # a number
+check("masked_tokens", masked_tokens)
+
+# %% [markdown]
+# ### 2. `words_of` (●●○, 8 minutes)
+#
+# Group pieces into words: `["un", "##open", "file"]` gives `[[0, 1], [2]]`. (Hiding whole words is harder and teaches
+# more: `whole_word_masking=True` does it.)
+#
+# <details><summary>Hint</summary>
+#
+# A word begins at each token that does not start with `##`.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def words_of(tokens):
+#     starts = [i for i, token in enumerate(tokens) if not token.startswith("##")]
+#     return [list(range(start, end)) for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True)]
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(answer - 0.8 * round(0.15 * 512)) < 0.3
-
-
-def check_2(answer):
-    words = ["un", "##open", "##able", "file", "##s", "."]
-    return [list(word) for word in answer(words)] == [[0, 1, 2], [3, 4], [5]]
-
-
-# %%
-def check_3(answer):
-    cases = [([1, 2, 3], [4], 3), ([1, 2], [3, 4], 3), ([1], [2, 3, 4, 5], 2), ([1], [2], 2)]
-    expected = [([1, 2], [4]), ([1, 2], [3]), ([1], [2]), ([1], [2])]
-    return all(
-        tuple(answer(list(a), list(b), limit)) == kept for (a, b, limit), kept in zip(cases, expected, strict=True)
-    )
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def words_of(tokens):
-    starts = [i for i, token in enumerate(tokens) if not token.startswith("##")]
-    return [list(range(start, end)) for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True)]
+    pass  # your code
 
 
+check("words_of", words_of)
+
+# %% [markdown]
+# ### 3. `truncate` (●●○, 8 minutes)
+#
+# Truncate a pair of lists as the released code does: as long as both together have more than `limit` tokens, drop one
+# from the longer list (from `b` if they are equally long), here always at its end. Return both.
+#
+# <details><summary>Hint</summary>
+#
+# A `while` loop. Copy the lists first (`list(a)`): who called you may need them.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def truncate(a, b, limit):
+#     a, b = list(a), list(b)
+#     while len(a) + len(b) > limit:
+#         (a if len(a) > len(b) else b).pop()
+#     return a, b
+# ```
+# </details>
+
+
+# %%
 def truncate(a, b, limit):
-    while len(a) + len(b) > limit:
-        (a if len(a) > len(b) else b).pop()
-    return a, b
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: 77 * 0.8, 2: words_of, 3: truncate}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("truncate", truncate)
+
+# %% [markdown]
+# **From memory**, with the notebook closed: `mask_tokens` (●●●, 20 minutes).
+# `from minibert.course import task; task("mask_tokens")` prints what to write.

@@ -45,6 +45,7 @@ import torch
 from torch import Tensor
 
 from minibert import BertForPreTraining, BertTokenizer
+from minibert.course import check
 from minibert.training.optimization import build_optimizer, learning_rate_factor
 
 MODEL = "minibert-tiny"
@@ -332,59 +333,83 @@ else:
 #
 # ## Exercises
 #
-# 1. The very first gradient of a parameter is 1000. With a rate of 0.001 and no decay, how far does AdamW move it?
-#    Answer with a number, without a sign.
-# 2. Write a function of `(gradients, limit)` that clips a list of matrices, together, to a length of `limit`, and
-#    returns the new list. What is shorter than that stays as it is.
-# 3. Write a function of `(step, steps, warmup_steps)` that returns the share of the highest rate at a step: a straight
-#    line from 0 up to 1 at `warmup_steps`, and from there a straight line to 0 at `steps`. There may be no warm-up.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `first_step` (●○○, 3 minutes)
+#
+# The very first gradient of a parameter is 1000. With a rate of 0.001 and no decay, how far does AdamW move it? Answer
+# without a sign.
+#
+# <details><summary>Hint</summary>
+#
+# With the corrections, $\hat m$ is the gradient and $\hat v$ its square.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# first_step = 0.001
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (gradients, limit)
-    3: None,  # a function of (step, steps, warmup_steps)
-}
+first_step = None  # a number
+check("first_step", first_step)
+
+# %% [markdown]
+# ### 2. `clip` (●●○, 8 minutes)
+#
+# Clip a list of matrices, together, to a length of `limit`, and return the new list. What is shorter than that stays
+# as it is.
+#
+# <details><summary>Hint</summary>
+#
+# The length is the root of the sum of all squares, over all matrices. All are multiplied by one factor, which is never
+# more than 1.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def clip(gradients, limit):
+#     length = math.sqrt(sum((g**2).sum() for g in gradients))
+#     return [g * min(1, limit / (length + 1e-6)) for g in gradients]
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(answer - abs(adamw(0.0, 1000.0, 0.0, 0.0, 1, rate=0.001, decay=0.0)[0])) < 1e-6
-
-
-def check_2(answer):
-    long = [torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, -4.0]])]  # 5 long
-    expected = [(torch.cat(long) / 5, 1.0), (torch.cat(long), 7.0)]
-    return all(torch.allclose(torch.cat(answer(list(long), limit)), right, atol=1e-4) for right, limit in expected)
-
-
-# %%
-def check_3(answer):
-    cases = [(0, 100, 10), (5, 100, 10), (10, 100, 10), (55, 100, 10), (100, 100, 10), (0, 100, 0), (25, 100, 0)]
-    return torch.allclose(torch.tensor([float(answer(*c)) for c in cases]), torch.tensor([0, 0.5, 1, 0.5, 0, 1, 0.75]))
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def clip(gradients, limit):
-    length = math.sqrt(sum((g**2).sum() for g in gradients))
-    return [g * min(1, limit / (length + 1e-6)) for g in gradients]
+    pass  # your code
 
 
-def share(step, steps, warmup_steps):
-    return step / warmup_steps if step < warmup_steps else (steps - step) / (steps - warmup_steps)
+check("clip", clip)
+
+# %% [markdown]
+# ### 3. `rate_share` (●●○, 6 minutes)
+#
+# Return the share of the highest rate at a step: a straight line from 0 up to 1 at `warmup_steps`, and from there a
+# straight line to 0 at `steps`. There may be no warm-up.
+#
+# <details><summary>Hint</summary>
+#
+# Two cases. On the way down, ask how many steps are left, of how many.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def rate_share(step, steps, warmup_steps):
+#     return step / warmup_steps if step < warmup_steps else (steps - step) / (steps - warmup_steps)
+# ```
+# </details>
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: 0.001, 2: clip, 3: share}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+# %%
+def rate_share(step, steps, warmup_steps):
+    pass  # your code
+
+
+check("rate_share", rate_share)
+
+# %% [markdown]
+# **From memory**, with the notebook closed: `adamw_step` (●●●, 15 minutes).
+# `from minibert.course import task; task("adamw_step")` prints what to write.

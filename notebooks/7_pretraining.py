@@ -44,6 +44,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
 from minibert.model.losses import mlm_loss, nsp_loss
 
@@ -316,58 +317,78 @@ for text, word, right in questions:
 # %% [markdown]
 # ## Exercises
 #
-# 1. What is the loss of a model of 30,522 tokens (the vocabulary of BERT-base) that knows nothing? Answer with a
-#    number.
-# 2. Write a function of `(z0, z1, is_next)` that returns the NSP loss of one pair with the sigmoid, where `is_next` is
-#    1 or 0. Two scores of 1,000 must not break it: `math.exp(1000)` does not fit into a number.
-# 3. Write a function of `(ids)` that returns the unigram entropy of a list of tokens.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `clueless_loss` (●○○, 3 minutes)
+#
+# What is the loss of a model of 30,522 tokens (the vocabulary of BERT-base) that knows nothing?
+#
+# <details><summary>Hint</summary>
+#
+# It gives each token the same probability, and the loss is minus the natural logarithm of it.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# clueless_loss = math.log(30_522)
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (z0, z1, is_next)
-    3: None,  # a function of (ids)
-}
+clueless_loss = None  # a number
+check("clueless_loss", clueless_loss)
+
+# %% [markdown]
+# ### 2. `sigmoid_loss` (●●●, 12 minutes)
+#
+# Return the NSP loss of one pair with the sigmoid, $-\ln \sigma(z_0 - z_1)$ if `is_next` is 1, and
+# $-\ln \sigma(z_1 - z_0)$ if it is 0. Two scores of 1,000 must not break it: `math.exp(1000)` does not fit into a
+# number.
+#
+# <details><summary>Hint</summary>
+#
+# $-\ln \sigma(d) = \ln(1 + e^{-d})$. For a negative $d$, take $-d$ out of it: $-d + \ln(1 + e^{d})$.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def sigmoid_loss(z0, z1, is_next):
+#     difference = z0 - z1 if is_next else z1 - z0
+#     return max(0.0, -difference) + math.log1p(math.exp(-abs(difference)))  # -log sigmoid(difference), kept in range
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(math.exp(answer) / 30_522 - 1) < 0.01
-
-
-def check_2(answer):
-    cases = [(0.3, -1.2, 1), (0.3, -1.2, 0), (1000.0, -1000.0, 1), (-1000.0, 1000.0, 1), (1000.0, -1000.0, 0)]
-    expected = [nsp_loss(torch.tensor([[z0, z1]]), torch.tensor([1 - is_next])).item() for z0, z1, is_next in cases]
-    return np.allclose([float(answer(*case)) for case in cases], expected, atol=1e-5)
-
-
-# %%
-def check_3(answer):
-    return abs(answer(corpus.ids.tolist()) - unigram_entropy) < 1e-3 and abs(answer([7, 7, 7])) < 1e-6
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def sigmoid_loss(z0, z1, is_next):
-    difference = z0 - z1 if is_next else z1 - z0
-    return max(0.0, -difference) + math.log1p(math.exp(-abs(difference)))  # -log sigmoid(difference), kept in range
+    pass  # your code
 
 
-def entropy(ids):
-    shares = [ids.count(token) / len(ids) for token in set(ids)]
-    return -sum(share * math.log(share) for share in shares)
+check("sigmoid_loss", sigmoid_loss)
+
+# %% [markdown]
+# ### 3. `unigram_entropy_of` (●●○, 6 minutes)
+#
+# Return the unigram entropy of a list of tokens, $-\sum_w p_w \ln p_w$.
+#
+# <details><summary>Hint</summary>
+#
+# $p_w$ is how often a token occurs, divided by the length of the list. `set(ids)` has each one once.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def unigram_entropy_of(ids):
+#     shares = [ids.count(token) / len(ids) for token in set(ids)]
+#     return -sum(share * math.log(share) for share in shares)
+# ```
+# </details>
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: math.log(30_522), 2: sigmoid_loss, 3: entropy}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+# %%
+def unigram_entropy_of(ids):
+    pass  # your code
+
+
+check("unigram_entropy_of", unigram_entropy_of)

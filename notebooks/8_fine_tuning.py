@@ -49,6 +49,7 @@ from torch import Tensor, nn
 
 import minibert
 from minibert import BertForPreTraining, BertForSequenceClassification, BertTokenizer
+from minibert.course import check
 from minibert.finetuning.frozen import FrozenEncoderTrainer
 from minibert.training.collation import DataCollatorWithPadding
 
@@ -282,57 +283,77 @@ for text in ("The file is opened for reading.", "The archive is opened for readi
 # %% [markdown]
 # ## Exercises
 #
-# 1. How many parameters does the new head of a classifier with five classes on BERT-base have? Answer with a number.
-# 2. Write a function of `(p, labels)`, with `p` `(N, C)` probabilities, that returns the gradient of the mean loss with
-#    respect to the *logits*, `(N, C)`.
-# 3. Which noun of `unseen` does the first fully tuned model, `models["full"][0]`, get wrong most often? Answer with the
-#    noun.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `classifier_parameters` (●○○, 2 minutes)
+#
+# How many parameters does the new head of a classifier with five classes on BERT-base have?
+#
+# <details><summary>Hint</summary>
+#
+# One linear map, $D \to C$, with a bias.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# classifier_parameters = 5 * 768 + 5
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (p, labels)
-    3: None,  # a noun
-}
-with torch.no_grad():  # the rows of test_set come noun by noun, len(patterns) each
-    wrong = models["full"][0](**test_batch).logits.argmax(dim=-1) != test_labels
+classifier_parameters = None  # a number
+check("classifier_parameters", classifier_parameters)
+
+# %% [markdown]
+# ### 2. `logit_gradient` (●●●, 10 minutes)
+#
+# From `p` `(N, C)`, the probabilities, and `labels` `(N)` compute the gradient of the mean loss with respect to the
+# *logits*, `(N, C)`.
+#
+# <details><summary>Hint</summary>
+#
+# For one text it is the probabilities, less 1 at the label. What does the mean add?
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def logit_gradient(p, labels):
+#     return (p - nn.functional.one_hot(labels, p.shape[-1])) / len(p)
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return answer == sum(p.numel() for p in nn.Linear(minibert.BertConfig.base().hidden_size, 5).parameters())
-
-
-def check_2(answer):
-    z = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    targets = torch.tensor([0, 2, 1, 1, 0, 2])
-    nn.functional.cross_entropy(z, targets).backward()
-    return torch.allclose(answer(z.detach().softmax(dim=-1), targets), z.grad, atol=1e-6)
-
-
-# %%
-def check_3(answer):
-    counts = wrong.view(-1, len(patterns)).sum(dim=1)  # in the order of the nouns
-    return answer in sum(unseen, []) and counts[sum(unseen, []).index(answer)] == counts.max()
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def logit_gradient(p, labels):
-    return (p - nn.functional.one_hot(labels, p.shape[-1])) / len(p)
+    pass  # your code
 
 
-counts = wrong.view(-1, len(patterns)).sum(dim=1).tolist()
-worst = sum(unseen, [])[counts.index(max(counts))]
-solutions = {1: 5 * 768 + 5, 2: logit_gradient, 3: worst}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("logit_gradient", logit_gradient)
+
+# %% [markdown]
+# ### 3. `most_missed` (●○○, 6 minutes)
+#
+# Return the noun that a classifier gets wrong most often. `nouns`, `predicted` and `labels` are lists, with an element
+# for each text. (Then ask it of `models["full"][0]` and `unseen`: what do the missed nouns have in common?)
+#
+# <details><summary>Hint</summary>
+#
+# Keep the nouns of the wrong texts. A list has the method `count`.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def most_missed(nouns, predicted, labels):
+#     missed = [noun for noun, ours, theirs in zip(nouns, predicted, labels, strict=True) if ours != theirs]
+#     return max(missed, key=missed.count)
+# ```
+# </details>
+
+
+# %%
+def most_missed(nouns, predicted, labels):
+    pass  # your code
+
+
+check("most_missed", most_missed)

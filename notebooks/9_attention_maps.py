@@ -46,6 +46,7 @@ from torch import Tensor
 
 from minibert import BertForPreTraining, BertModel, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.model.encoder import EncoderLayer
 
 # %%
@@ -372,63 +373,86 @@ for thing in ("door", "letter", "song", "horse"):
 #
 # ## Exercises
 #
-# 1. Write a function of `(weights)` `(T, T)` that returns which share of its attention a head gives to the left
-#    neighbour, on average over all tokens that have one.
-# 2. Attention *rollout* (Abnar and Zuidema 2020, section 4) multiplies the maps of all layers, each mixed half and half
-#    with the identity because of the residual: $R = A'_L \cdots A'_1$ with $A' = \frac12 A + \frac12 I$ and $A$ the
-#    mean over heads. Write it as a function of `(maps)` `(L, H, T, T)` that returns $R$ `(T, T)`.
-# 3. Which head does the answer *opened* need most? Answer with `(layer, head)`.
-
-# %%
-answers = {
-    1: None,  # a function of (weights)
-    2: None,  # a function of (maps)
-    3: None,  # (layer, head)
-}
-
-
-# %%
-def check_1(answer):
-    made_up = torch.tensor([[1.0, 0.0, 0.0], [0.4, 0.2, 0.4], [0.0, 0.8, 0.2]])
-    return abs(answer(made_up) - 0.6) < 1e-6 and abs(answer(maps[0, 0]) - share_at(maps[0, 0], -1)) < 1e-5
-
-
-def check_2(answer):
-    asymmetric = torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]], [[[1.0, 0.0], [1.0, 0.0]]]])  # (2, 1, 2, 2)
-    expected = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
-    shares = answer(maps)
-    return torch.allclose(answer(asymmetric), expected) and torch.allclose(shares.sum(-1), torch.ones(T), atol=1e-5)
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `left_share` (●○○, 4 minutes)
+#
+# From the `weights` `(T, T)` of a head compute which share of its attention it gives to the left neighbour, on average
+# over all tokens that have one.
+#
+# <details><summary>Hint</summary>
+#
+# The left neighbour of token $i$ is column $i - 1$ of row $i$: a diagonal below the main one.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def left_share(weights):
+#     return weights.diagonal(offset=-1).mean()
+# ```
+# </details>
 
 
 # %%
-def check_3(answer):
-    layer, head = answer
-    return (layer, head) == divmod(int(np.argmin(effect)), H)
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def left_share(weights):
-    return weights.diagonal(offset=-1).mean()
+    pass  # your code
 
 
+check("left_share", left_share)
+
+# %% [markdown]
+# ### 2. `rollout` (●●●, 12 minutes)
+#
+# Attention *rollout* (Abnar and Zuidema 2020, section 4) multiplies the maps of all layers, each mixed half and half
+# with the identity because of the residual: $R = A'_L \cdots A'_1$ with $A' = \frac12 A + \frac12 I$ and $A$ the mean
+# over heads. From `maps` `(L, H, T, T)` compute $R$ `(T, T)`.
+#
+# <details><summary>Hint</summary>
+#
+# Begin with the identity, and put each layer's matrix on the *left* of what you have.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def rollout(maps):
+#     total = torch.eye(maps.shape[-1])
+#     for weights in maps.mean(dim=1):
+#         total = (weights + torch.eye(len(weights))) / 2 @ total
+#     return total
+# ```
+# </details>
+
+
+# %%
 def rollout(maps):
-    total = torch.eye(maps.shape[-1])
-    for weights in maps.mean(dim=1):
-        total = (weights + torch.eye(len(weights))) / 2 @ total
-    return total
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: left_share, 2: rollout, 3: min(np.ndindex(L, H), key=lambda place: without(*place))}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("rollout", rollout)
+
+# %% [markdown]
+# ### 3. `most_needed` (●○○, 5 minutes)
+#
+# Which head does an answer need most? `effect` is a list of how much the answer's probability changes when a head is
+# left out, layer by layer, with `H` heads each. Return `(layer, head)`. (Then ask it of `effect` above.)
+#
+# <details><summary>Hint</summary>
+#
+# Without the head that is needed most, the probability *falls* most. `divmod` gives a quotient and a rest.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def most_needed(effect, H):
+#     return divmod(effect.index(min(effect)), H)
+# ```
+# </details>
+
+
+# %%
+def most_needed(effect, H):
+    pass  # your code
+
+
+check("most_needed", most_needed)

@@ -37,16 +37,16 @@ if importlib.util.find_spec("minibert") is None:
 import json
 import struct
 import tempfile
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
 
 # %%
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
-from minibert.checkpoint.files import read_tensors, write_tensors
+from minibert.checkpoint.files import read_tensors
 from minibert.checkpoint.key_map import KEY_MAP, from_reference, to_reference
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 MODEL = "minibert-tiny"
 folder = local_folder(MODEL)
@@ -226,66 +226,84 @@ for ax, (name, sizes) in zip(axes, {MODEL: config, "BERT-base": BertConfig.base(
 #
 # ## Exercises
 #
-# 1. How many parameters does a `BertModel` of the size of BERT-base have, with the pooler, but without the two
-#    pretraining heads? Answer with a number.
-# 2. Checkpoints of 2018 call the parameters of a LayerNorm `LayerNorm.gamma` and `LayerNorm.beta`. Write a function of
-#    `(names)` that returns the list with today's names (`weight`, `bias`), and changes nothing else.
-# 3. Write a function of `(path)` that returns the name of the largest tensor in a `safetensors` file, the one with the
-#    most numbers in it. It should read the table of contents only.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `bert_model_parameters` (●○○, 4 minutes)
+#
+# How many parameters does a `BertModel` of the size of BERT-base have, with the pooler, but without the two
+# pretraining heads?
+#
+# <details><summary>Hint</summary>
+#
+# The formula above, without its last two terms. In BERT-base $F = 4D$.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# bert_model_parameters = (30_522 + 512 + 2 + 2) * 768 + 12 * (12 * 768**2 + 13 * 768) + 768**2 + 768
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (names)
-    3: None,  # a function of (path)
-}
+bert_model_parameters = None  # a number
+check("bert_model_parameters", bert_model_parameters)
+
+# %% [markdown]
+# ### 2. `modern` (●○○, 5 minutes)
+#
+# Checkpoints of 2018 call the parameters of a LayerNorm `LayerNorm.gamma` and `LayerNorm.beta`. Return the list of
+# `names` with today's names (`weight`, `bias`), and change nothing else.
+#
+# <details><summary>Hint</summary>
+#
+# `name.endswith("LayerNorm.gamma")`: a parameter that is called `gamma` elsewhere keeps its name.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def modern(names):
+#     today = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+#     for old, new in today.items():
+#         names = [name.removesuffix(old) + new if name.endswith(old) else name for name in names]
+#     return names
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return isinstance(answer, int) and str(answer)[::-1] == "042284901"
-
-
-def check_2(answer):
-    old = ["LayerNorm.gamma", "bert.embeddings.LayerNorm.beta", "beta.weight", "gamma"]
-    return answer(old) == ["LayerNorm.weight", "bert.embeddings.LayerNorm.bias", "beta.weight", "gamma"]
-
-
-# %%
-def check_3(answer):
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "small.safetensors"
-        write_tensors(path, {"long": torch.zeros(7), "square": torch.zeros(4, 4), "large": torch.zeros(5, 2)})
-        return answer(path) == "square"
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def modern(names):
-    today = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-    for old, new in today.items():
-        names = [name.removesuffix(old) + new if name.endswith(old) else name for name in names]
-    return names
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
+check("modern", modern)
+
+# %% [markdown]
+# ### 3. `largest` (●●○, 8 minutes)
+#
+# Return the name of the largest tensor in a `safetensors` file, the one with the most numbers in it. Read the table of
+# contents only. `path` is a `Path`.
+#
+# <details><summary>Hint</summary>
+#
+# Eight bytes, the length of the table; then so many bytes of JSON. `__metadata__` is no tensor.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def largest(path):
+#     with open(path, "rb") as file:
+#         (length,) = struct.unpack("<Q", file.read(8))
+#         header = json.loads(file.read(length))
+#     header.pop("__metadata__", None)
+#     return max(header, key=lambda name: torch.Size(header[name]["shape"]).numel())
+# ```
+# </details>
+
+
+# %%
 def largest(path):
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    return max(header, key=lambda name: torch.Size(header[name]["shape"]).numel())
+    pass  # your code
 
 
-solutions = {1: 109_482_240, 2: modern, 3: largest}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("largest", largest)

@@ -42,6 +42,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.inference.parity import compare_modules, plant_fault
 
 # %%
@@ -221,56 +222,89 @@ assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forwar
 #
 # ## Exercises
 #
-# 1. How many fp32 numbers lie in the interval from 1 up to, but not including, 2? Answer with a number.
-# 2. Write a function of `(table)` that returns the name of the first module that differs, or `None`. The table is a
-#    dictionary from names to differences, in the order of the forward pass.
-# 3. Somebody gives you the model `mystery`, below. In which module is its bug? Answer with the name as in
-#    `differences`.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `numbers_from_1_to_2` (●○○, 4 minutes)
+#
+# How many fp32 numbers lie in the interval from 1 up to, but not including, 2?
+#
+# <details><summary>Hint</summary>
+#
+# The exponent stays the same. How many bits are left?
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# numbers_from_1_to_2 = 2**23
+# ```
+# </details>
 
 # %%
-mystery = copy.deepcopy(good)
-mystery.get_submodule("".join(reversed("xim.noitnetta.0.reyal.redocne.treb"))).weight[3, 14] += 1e-4
-print("right:  ", answers_of(good))
-print("mystery:", answers_of(mystery))
+numbers_from_1_to_2 = None  # a number
+check("numbers_from_1_to_2", numbers_from_1_to_2)
 
-# %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (table)
-    3: None,  # a name
-}
-
-
-# %%
-def check_1(answer):
-    one, two = torch.tensor([1.0, 2.0]).view(torch.int32).tolist()
-    return answer == two - one
-
-
-def check_2(answer):
-    return answer({"a": 0.0, "b": 1e-9, "c": 0.0, "d": 5.0}) == "b" and answer({"a": 0.0, "b": 0.0}) is None
-
-
-# %%
-def check_3(answer):
-    return not torch.equal(mystery.get_submodule(answer).weight, good.get_submodule(answer).weight)
+# %% [markdown]
+# ### 2. `first_difference` (●○○, 4 minutes)
+#
+# Return the name of the first module that differs, or `None`. `table` is a dictionary from names to differences, in
+# the order of the forward pass.
+#
+# <details><summary>Hint</summary>
+#
+# A dictionary keeps its order. `next(names, None)` takes the first one, or `None`.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def first_difference(table):
+#     return next((name for name, difference in table.items() if difference > 0), None)
+# ```
+# </details>
 
 
 # %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def first_difference(table):
-    return next((name for name, difference in table.items() if difference > 0), None)
+    pass  # your code
 
 
-solutions = {1: 2**23, 2: first_difference, 3: first_difference(differences(mystery))}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right; the mystery is in", solutions[3])
+check("first_difference", first_difference)
+
+# %% [markdown]
+# ### 3. `find_bug` (●●●, 15 minutes)
+#
+# Somebody gives you a good model and one with a bug. Return the name of the first module with a `weight` whose output
+# differs. `good` and `bad` are called as `good(**inputs)`.
+#
+# <details><summary>Hint</summary>
+#
+# `record` and `differences` above do nearly all of it, but for one fixed model and one fixed sentence.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def find_bug(good, bad, inputs):
+#     def record(model):
+#         outputs, hooks = {}, []
+#         for name, module in model.named_modules():
+#             if getattr(module, "weight", None) is not None:
+#                 hooks.append(
+#                     module.register_forward_hook(lambda m, i, output, name=name: outputs.update({name: output}))
+#                 )
+#         model(**inputs)
+#         for hook in hooks:
+#             hook.remove()
+#         return outputs
+#
+#     found, expected = record(bad), record(good)
+#     return next(name for name in expected if not torch.equal(found[name], expected[name]))
+# ```
+# </details>
+
+
+# %%
+def find_bug(good, bad, inputs):
+    pass  # your code
+
+
+check("find_bug", find_bug)

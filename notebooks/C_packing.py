@@ -49,6 +49,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.model.packing import Packing
 
 # %%
@@ -278,61 +279,84 @@ ax.invert_yaxis()
 #
 # ## Exercises
 #
-# 1. A batch holds texts of 3, 9, 5 and 7 tokens. Which share of its places is padding? Answer with a number.
-# 2. Write the way back: a function of `(flat, mask)` that puts the rows of `flat` `(T, D)` back into the places where
-#    `mask` `(B, S)` is true, with zeros elsewhere, and returns `(B, S, D)`.
-# 3. Without packing, it helps to put texts of similar length into one batch. Write a function of `(lengths, places)`
-#    that sorts lengths and cuts them into batches, from the shortest on, each as large as it can be without having more
-#    than `places` places (texts × longest). Return a list of lists.
+# Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
+# an exercise is. Hints and solutions are folded up.
+#
+# ### 1. `padding_share` (●○○, 3 minutes)
+#
+# A batch holds texts of 3, 9, 5 and 7 tokens. Which share of its places is padding?
+#
+# <details><summary>Hint</summary>
+#
+# All texts become as long as the longest.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# padding_share = 1 - (3 + 9 + 5 + 7) / (4 * 9)
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # a number
-    2: None,  # a function of (flat, mask)
-    3: None,  # a function of (lengths, places)
-}
+padding_share = None  # a number
+check("padding_share", padding_share)
+
+# %% [markdown]
+# ### 2. `unpack` (●○○, 5 minutes)
+#
+# Write the way back: put the rows of `flat` `(T, D)` back into the places where `mask` `(B, S)` is true, with zeros
+# elsewhere, and return `(B, S, D)`.
+#
+# <details><summary>Hint</summary>
+#
+# What you can read with a mask, `x[mask]`, you can also write.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def unpack(flat, mask):
+#     result = torch.zeros(*mask.shape, flat.shape[1])
+#     result[mask] = flat
+#     return result
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(answer - (1 - (3 + 9 + 5 + 7) / (4 * 9))) < 0.01
-
-
-def check_2(answer):
-    return torch.equal(answer(padded[mask], mask), padded * mask[..., None])
-
-
-def check_3(answer):
-    return [list(batch) for batch in answer([9, 2, 3, 2, 8], 12)] == [[2, 2, 3], [8], [9]]
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # whatever an answer may do
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def unpack(flat, mask):
-    result = torch.zeros(*mask.shape, flat.shape[1])
-    result[mask] = flat
-    return result
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
+check("unpack", unpack)
+
+# %% [markdown]
+# ### 3. `batches` (●●○, 10 minutes)
+#
+# Without packing, it helps to put texts of similar length into one batch. Sort `lengths` and cut them into batches,
+# from the shortest on, each as large as it can be without having more than `places` places (texts × longest). Return a
+# list of lists.
+#
+# <details><summary>Hint</summary>
+#
+# In a sorted list, the next text is always the longest so far.
+# </details>
+# <details><summary>Solution</summary>
+#
+# ```python
+# def batches(lengths, places):
+#     result = [[]]
+#     for n in sorted(lengths):
+#         if (len(result[-1]) + 1) * n > places:
+#             result.append([])
+#         result[-1].append(n)
+#     return result
+# ```
+# </details>
+
+
+# %%
 def batches(lengths, places):
-    result = [[]]
-    for n in sorted(lengths):
-        if (len(result[-1]) + 1) * n > places:
-            result.append([])
-        result[-1].append(n)
-    return result
+    pass  # your code
 
 
-solutions = {1: 1 / 3, 2: unpack, 3: batches}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("batches", batches)

@@ -46,8 +46,9 @@ BESIDE = {
     "pretraining": {*ORDER, "report", "text", "training", "inference"},
     "finetuning": {*ORDER, "report", "text", "training", "inference"},
     "explorer": {*ORDER, "text", "inference"},
-    "commands": {*ORDER, "report", "text", "training", "inference", "serving", "pretraining", "finetuning", "explorer"},
+    "course": {*ORDER, "text"},
 }
+BESIDE["commands"] = {*ORDER, *BESIDE}
 
 
 def module_name(path: Path) -> str:

@@ -1,204 +1,176 @@
-"""The exercises for a class: right answers pass, wrong ones are told where they go wrong, and the values are BERT's."""
+"""The exercises: solutions are right and those of the package, typical mistakes are named, alone and in pairs."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
-from types import SimpleNamespace
+import linecache
+import math
+import struct
+from itertools import combinations
 
 import pytest
 import torch
-from exercise_answers import RIGHT
-from exercise_mistakes import WRONG
-from exercise_values import FOLDER, as_argument, as_json, reference_values
-from grade import find_fault, grade, main
 
-from minibert.commands.run import run
+from minibert.course.all_exercises import EXERCISES, NOTEBOOKS
+from minibert.course.comparison import find_fault, returned_fault
+from minibert.course.exercises import from_memory
+from minibert.course.verdict import RIGHT, WRONG, examine, with_mistakes
 from minibert.model.attention import merge_heads, scaled_dot_product_attention, split_heads
+from minibert.model.bert import BertModel
 from minibert.model.config import BertConfig
 from minibert.model.embeddings import Embeddings
 from minibert.model.encoder import EncoderLayer
+from minibert.model.losses import nsp_loss
+from minibert.model.tasks import BertForPreTraining
 from minibert.text import masking
-from minibert.training.optimization import build_optimizer
+from minibert.training.optimization import build_optimizer, learning_rate_factor
 
-TEXT = (FOLDER / "reference_values.json").read_text(encoding="utf-8")
-VALUES = json.loads(TEXT)
-MISTAKES = [(name, *mistake) for name, mistakes in WRONG.items() for mistake in mistakes]
-
-
-def verdict_on(name: str, function) -> str:
-    """What the grader says of a function in this file."""
-    return grade(SimpleNamespace(__file__=__file__, **{name: function}), name, VALUES[name])
-
-
-@pytest.mark.parametrize("name", VALUES)
-def test_right_answers_pass(name):
-    assert verdict_on(name, RIGHT[name]) == "right"
-
-
-@pytest.mark.parametrize(("name", "hint", "answer"), MISTAKES)
-def test_typical_mistakes_are_named(name, hint, answer):
-    # By position, as the mistakes here are written; the grader calls by name.
-    names = list(VALUES[name][0]["arguments"])
-    verdict = verdict_on(name, lambda **given: answer(*(given[key] for key in names)))
-    assert verdict.endswith(f"\nhint: {hint}"), verdict
-    fault = verdict.split("\n")[0]
-    assert "wrong values" in fault and "the first at [" in fault and "expected" in fault and "found" in fault
+FUNCTIONS = {name: exercise for name, exercise in EXERCISES.items() if not exercise.is_number}
+NUMBERS = {name: exercise for name, exercise in EXERCISES.items() if exercise.is_number}
+MEMORY = {exercise.name: exercise for exercise in from_memory.EXERCISES}
+MISTAKES = [
+    pytest.param(exercise, mistake, id=f"{name}, {mistake.says}")
+    for name, exercise in EXERCISES.items()
+    for mistake in exercise.mistakes
+]
+CASES = [
+    pytest.param(name, number, id=f"{name}, {case.name}")
+    for name, exercise in MEMORY.items()
+    for number, case in enumerate(exercise.cases())
+]
 
 
-def test_there_are_at_least_fifty_typical_mistakes():
-    assert len(MISTAKES) >= 50 and set(WRONG) == set(RIGHT) == set(VALUES)
+def as_written(code: str, name: str):
+    """What code defines, in a file of its own that can be read, with what a notebook has imported."""
+    file = f"<the answer {name}>"
+    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+    modules = {"torch": torch, "F": torch.nn.functional, "nn": torch.nn, "math": math, "json": json, "struct": struct}
+    space = {"__name__": "answer", **modules}
+    exec(compile(code, file, "exec"), space)
+    return space[name]
 
 
-def test_a_forgotten_transpose_of_the_keys_does_not_fit():
-    def answer(query, key, value, key_mask):
-        return query @ key, value
-
-    verdict = verdict_on("scaled_dot_product_attention", answer)
-    assert verdict.startswith("all keys visible: raises RuntimeError in line ")
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (lambda x: x, "one head: wrong shape: expected (2, 3, 4), found (2, 1, 3, 4)"),
-        (lambda x: x.tolist(), "one head: wrong type: expected a tensor, found list"),
-        (lambda x: [x], "one head: wrong type: expected a tensor, found list"),
-        (lambda x: None, "one head: returns None: is `return` missing?"),
-        (lambda x: (RIGHT["merge_heads"](x), x), "one head: returns 2 values, expected 1"),
-        (lambda x: RIGHT["merge_heads"](x) * float("nan"), "one head: wrong values, 24 of 24, the first at [0, 0, 0]"),
-        (lambda x: x.view(7, -1), "one head: raises RuntimeError in line"),
-        (lambda: 0, "one head: raises TypeError: "),
-        (lambda x: sys.exit("no"), "one head: raises SystemExit in line"),
-        (None, "not there; the file has no function of this name"),
-    ],
-)
-def test_other_faults(answer, expected):
-    assert verdict_on("merge_heads", answer).startswith(expected)
+@pytest.mark.parametrize("name", EXERCISES)
+def test_solutions_are_right_as_they_are_printed(name):
+    exercise = EXERCISES[name]
+    verdict = examine(exercise, as_written(exercise.solution_code, name))
+    assert verdict.lines == [RIGHT] and verdict.points == exercise.difficulty
 
 
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (lambda **given: list(RIGHT["scaled_dot_product_attention"](**given)), "right"),
-        (
-            lambda **given: RIGHT["scaled_dot_product_attention"](**given)[0],
-            "all keys visible: returns 1 value, expected 2: context, weights",
-        ),
-        (lambda **given: None, "all keys visible: returns None: is `return` missing?"),
-    ],
-)
-def test_where_two_values_are_expected(answer, expected):
-    assert verdict_on("scaled_dot_product_attention", answer) == expected
+@pytest.mark.parametrize("name", EXERCISES)
+def test_stubs_and_sheets_are_not_written_yet(name):
+    exercise = EXERCISES[name]
+    for code in (exercise.stub, exercise.sheet):
+        assert examine(exercise, as_written(code, name)).lines == ["not written yet"]
 
 
-def test_the_line_is_one_of_the_learners_file():
-    @torch.no_grad()
-    def answer(x):
-        return x.unflatten(0, ())  # between Python code of PyTorch: the decorator, and what raises
-
-    line = answer.__wrapped__.__code__.co_firstlineno + 2
-    assert verdict_on("merge_heads", answer).startswith(f"one head: raises RuntimeError in line {line}: ")
-
-
-def test_the_first_wrong_value_of_the_first_wrong_part_is_named():
-    def answer(**given):
-        context, weights = RIGHT["scaled_dot_product_attention"](**given)
-        weights[1, 0, 2, 1] += 0.5
-        return context, weights
-
-    verdict = verdict_on("scaled_dot_product_attention", answer)
-    weight = VALUES["scaled_dot_product_attention"][0]["expected"][1][1][0][2][1]
-    numbers = f"expected {weight:.5g}, found {weight + 0.5:.5g}"
-    assert verdict == f"all keys visible: wrong values of weights, 1 of 64, the first at [1, 0, 2, 1]: {numbers}"
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
+def test_typical_mistakes_are_named(exercise, mistake):
+    wrong = mistake.answer if exercise.is_number else with_mistakes(exercise, mistake)
+    verdict = examine(exercise, wrong if exercise.is_number else lambda *given: wrong(*given))
+    assert verdict.status == WRONG and verdict.points == 0
+    assert verdict.mistakes == [mistake.says], verdict.lines
 
 
-# --- the command
+def test_there_are_many_of_them():
+    assert len(MISTAKES) >= 150 and all(exercise.mistakes for name, exercise in EXERCISES.items() if name != "find_bug")
 
 
-def call(capsys, monkeypatch, path: Path) -> tuple[int, str, str]:
-    """The grader's exit code, standard output and standard error; in this process, which is quicker."""
-    monkeypatch.setattr(sys, "argv", ["grade.py", str(path)])
-    with pytest.raises(SystemExit) as stop:
-        run(main)
-    return stop.value.code, *capsys.readouterr()
+@pytest.mark.parametrize("name", [name for name, exercise in EXERCISES.items() if exercise.variant])
+def test_two_mistakes_at_once_are_both_named(name):
+    """Where they show in different values than any one mistake; two may undo each other."""
+    exercise, named, tried = EXERCISES[name], 0, 0
+    with_changes = [mistake for mistake in exercise.mistakes if mistake.changes]
+    pairs = [pair for pair in combinations(with_changes, 2) if not pair[0].changes.keys() & pair[1].changes.keys()]
+    for pair in pairs[::5]:
+        wrong = with_mistakes(exercise, *pair)
+        verdict = examine(exercise, lambda *given, wrong=wrong: wrong(*given))
+        named += set(verdict.mistakes) == {mistake.says for mistake in pair}
+        tried += 1
+    assert named >= 0.7 * tried, (named, tried)
 
 
-def test_the_command(tmp_path, capsys, monkeypatch):
-    path = tmp_path / "answers.py"
-    stubs = (FOLDER / "exercises.py").read_text(encoding="utf-8")
-    path.write_text(stubs.replace("num_heads: int) -> Tensor:", "num_heads: int) -> Tensor:\n    return x\n"))
-    code, out, err = call(capsys, monkeypatch, path)
-    assert code == 1 and not err
-    *lines, _, total = out.splitlines()
-    expected = dict.fromkeys(RIGHT, "not written yet")
-    expected["split_heads"] = "one head: wrong shape: expected (2, 1, 3, 4), found (2, 3, 4)"
-    assert dict(line.split(maxsplit=1) for line in lines) == expected
-    assert total == "0 of 7 right"
+@pytest.mark.parametrize("name", [name for name, exercise in EXERCISES.items() if exercise.variant])
+def test_the_variant_without_mistakes_is_the_solution(name):
+    exercise = EXERCISES[name]
+    for case, again in zip(exercise.cases(), exercise.cases(), strict=True):
+        expected = exercise.solution(*case.arguments.values())
+        assert returned_fault(exercise.variant(*again.arguments.values()), expected, exercise.parts) is None
 
 
-def test_the_command_in_a_process_of_its_own():
-    command = [sys.executable, str(FOLDER / "grade.py"), str(Path(__file__).parent / "exercise_answers.py")]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
-    assert done.returncode == 0 and done.stdout.endswith("\n7 of 7 right\n")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_cases_are_made_alike_and_left_alone_by_the_solution(name):
+    exercise = FUNCTIONS[name]
+    cases, others = exercise.cases(), exercise.cases()
+    for case, other in zip(cases, others, strict=True):
+        exercise.solution(*case.arguments.values())
+        assert case.name == other.name and list(case.arguments) == list(other.arguments)
+        for key, value in case.arguments.items():
+            if not callable(value) and not isinstance(value, dict):
+                assert find_fault(value, other.arguments[key]) is None, key
 
 
-def test_the_output_in_the_readme_is_real(tmp_path, capsys, monkeypatch):
-    path = tmp_path / "answers.py"
-    stubs = (FOLDER / "exercises.py").read_text(encoding="utf-8")
-    right = "from exercise_answers import embed, scaled_dot_product_attention\n"
-    wrong = "def split_heads(x, num_heads):\n    return x.view(len(x), num_heads, x.shape[1], -1)\n"
-    path.write_text(stubs + right + wrong)
-    _, out, _ = call(capsys, monkeypatch, path)
-    assert f"```\n{out}```" in (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+def test_every_notebook_has_three_and_their_words_are_in_order():
+    assert [*"0123456789", *"ABC"] == NOTEBOOKS
+    for notebook in NOTEBOOKS:
+        own = [e for e in EXERCISES.values() if e.notebook == notebook and e.name not in MEMORY]
+        assert len(own) == 3
+    for exercise in EXERCISES.values():
+        assert exercise.difficulty in (1, 2, 3) and 2 <= exercise.minutes <= 20
+        assert exercise.task.endswith((".", "?", ")")) and exercise.hint.endswith((".", "?", "`."))
+        assert exercise.name not in exercise.hint
 
 
-def test_the_line_is_told_for_a_path_relative_to_the_folder(tmp_path, capsys, monkeypatch):
-    (tmp_path / "answers.py").write_text("import sys\n\ndef merge_heads(x):\n    sys.exit(0)\n")
-    monkeypatch.chdir(tmp_path)
-    code, out, _ = call(capsys, monkeypatch, Path("answers.py"))
-    assert code == 1 and "one head: raises SystemExit in line 4: 0\n" in out
+# --- they are the package's
 
 
-@pytest.mark.parametrize("text", [None, "def broken(:", "1 / 0", "raise SystemExit(0)"])
-def test_a_file_that_cannot_be_read_is_one_line(tmp_path, capsys, monkeypatch, text):
-    path = tmp_path / "answers.py"
-    if text is not None:
-        path.write_text(text)
-    code, out, err = call(capsys, monkeypatch, path)
-    assert code == 2 and not out
-    assert len(err.splitlines()) == 1 and err.startswith(f"error: {path}: ")
+def numbers_of_the_package():
+    base = BertConfig.base()
+    with torch.device("meta"):  # shapes without memory
+        model, layer = BertForPreTraining(base), EncoderLayer(base)
+        count = lambda module: sum(p.numel() for p in module.parameters())  # noqa: E731
+        heads = count(model) - count(model.bert)
+        nsp_head = 2 * base.hidden_size + 2
+        return {
+            "embedding_parameters": count(model.bert.embeddings),
+            "layer_parameters": count(layer),
+            "mlm_head_parameters": heads - nsp_head,
+            "bert_model_parameters": count(BertModel(base)),
+            "classifier_parameters": count(torch.nn.Linear(base.hidden_size, 5)),
+        }
 
 
-# --- the values
+@pytest.mark.parametrize(("name", "number"), numbers_of_the_package().items())
+def test_counts_are_those_of_the_package(name, number):
+    assert EXERCISES[name].right_answer == number
 
 
-def test_the_file_is_what_the_answers_give():
-    kept, made = json.loads(TEXT), json.loads(as_json(reference_values()))
-    assert kept.keys() == made.keys()
-    for name, cases in made.items():
-        for kept_case, case in zip(kept[name], cases, strict=True):
-            assert (kept_case["name"], kept_case["arguments"]) == (case["name"], case["arguments"])
-            kept_results = [["", kept_case["expected"]], *kept_case["mistakes"]]
-            results = [["", case["expected"]], *case["mistakes"]]
-            for (kept_hint, kept_values), (hint, values) in zip(kept_results, results, strict=True):
-                found = tuple(map(torch.tensor, kept_values))
-                assert kept_hint == hint
-                assert find_fault(found, list(map(torch.tensor, values)), tuple("abc")[: len(found)]) is None
+def test_other_numbers():
+    one, two = torch.tensor([1.0, 2.0]).view(torch.int32).tolist()
+    assert EXERCISES["numbers_from_1_to_2"].right_answer == two - one
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    parameter.grad = torch.tensor([1000.0])
+    build_optimizer([("matrix", parameter)], 0.001, 0.0, (0.9, 0.999), 1e-8).step()
+    assert EXERCISES["first_step"].right_answer == pytest.approx(-parameter.item())
 
 
-CASES = [pytest.param(name, case, id=f"{name}, {case['name']}") for name, cases in VALUES.items() for case in cases]
+def test_the_loss_and_the_schedule_are_those_of_the_package():
+    for case in EXERCISES["sigmoid_loss"].cases():
+        z0, z1, is_next = case.arguments.values()
+        ours = nsp_loss(torch.tensor([[z0, z1]]), torch.tensor([1 - is_next]))
+        assert EXERCISES["sigmoid_loss"].solution(z0, z1, is_next) == pytest.approx(ours.item(), abs=1e-5)
+    for case in EXERCISES["rate_share"].cases():
+        step, steps, warmup_steps = case.arguments.values()
+        ours = learning_rate_factor("linear", step / steps, warmup_steps / steps)
+        assert EXERCISES["rate_share"].solution(step, steps, warmup_steps) == pytest.approx(ours)
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
-def test_the_values_are_those_of_minibert(name, case, monkeypatch):
-    given = {key: as_argument(value) for key, value in case["arguments"].items()}
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_the_values_are_those_of_minibert(name, number, monkeypatch):
+    exercise = MEMORY[name]
+    given = exercise.cases()[number].arguments
     with torch.no_grad():
         found = globals()[f"our_{name}"](given, monkeypatch)
-    found = found if isinstance(found, tuple) else (found,)
-    assert (
-        find_fault(found, list(map(torch.tensor, case["expected"])), ("first", "second", "third")[: len(found)]) is None
-    )
+    expected = exercise.solution(*exercise.cases()[number].arguments.values())
+    assert returned_fault(found, expected, exercise.parts) is None
 
 
 def config(**sizes) -> BertConfig:
@@ -257,11 +229,3 @@ def our_adamw_step(given, monkeypatch):
     optimizer.state[parameter] = state
     optimizer.step()
     return parameter.detach(), state["exp_avg"], state["exp_avg_sq"]
-
-
-def test_every_stub_has_the_arguments_of_its_values():
-    namespace: dict = {}
-    exec((FOLDER / "exercises.py").read_text(encoding="utf-8"), namespace)
-    for name, cases in VALUES.items():
-        names = namespace[name].__code__.co_varnames[: namespace[name].__code__.co_argcount]
-        assert list(names) == list(cases[0]["arguments"])
