@@ -86,7 +86,7 @@ print(f"row {row} of {rows:,}:", *(f"{number:.3f}" for number in file_row[50:58]
 # %% [markdown]
 # ### 再读整个矩阵
 #
-# 只要说明类型和形状，一段字节*就是*一个矩阵。
+# 只要说明类型和形状，一段字节**就是**一个矩阵。
 
 # %%
 tensors = {}
