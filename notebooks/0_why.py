@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 0 · Why BERT: a blank, and the words on both sides of it
 #
+# [中文](zh/0_why.ipynb)
+#
 # > **The question:** what was BERT built for, and what did it change?
 #
 # - **You need** some Python. No mathematics beyond a logarithm, and no deep learning.

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 1 · Embeddings: a token is the sum of three look-ups
 #
+# [中文](zh/1_embeddings.ipynb)
+#
 # > **The question:** how does text become numbers that a network can compute with, and how do these numbers say *where*
 # > a word stands?
 #

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 2 · Attention: every token asks, and every token answers
 #
+# [中文](zh/2_attention.ipynb)
+#
 # > **The question:** how can a word learn from the other words of its sentence, near or far?
 #
 # - **You need** notebook 1, the softmax (it turns scores into shares that add up to one), and the dot product.

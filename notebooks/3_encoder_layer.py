@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 3 · The encoder layer: one vector along the residual stream
 #
+# [中文](zh/3_encoder_layer.ipynb)
+#
 # > **The question:** once a token has collected information from the others, what does it do with it?
 #
 # - **You need** notebooks 1 and 2.

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 4 · BERT on one page: the heads, and everything put together
 #
+# [中文](zh/4_bert.ipynb)
+#
 # > **The question:** how does a vector become an answer, and is that all of BERT?
 #
 # - **You need** notebooks 1 to 3.

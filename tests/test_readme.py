@@ -146,8 +146,9 @@ def names(section: str) -> Counter[str]:
 
 
 def links(section: str) -> Counter[str]:
-    """Without those from one language to the other; a diagram's words are in the page's language."""
-    targets = LINK.findall(without_code(section).replace(".zh.svg", ".svg"))
+    """Without those from one language to the other; each leads to what is in its own."""
+    own = re.sub(r"(docs|notebooks)/zh\b", r"\1", without_code(section).replace(".zh.svg", ".svg"))
+    targets = [target.split("#")[0] for target in LINK.findall(own)]
     return Counter(targets) - Counter(path.name for path in READMES)
 
 

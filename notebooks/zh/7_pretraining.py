@@ -172,7 +172,7 @@ print(f"{corpus.n_documents} documents, {corpus.n_tokens:,} tokens, vocabulary {
 # %% [markdown]
 # ### 训练之前就知道的事
 #
-# 一无所知的模型给 $V$ 个词元同样的概率，它的损失是 $\ln V$。首先要学的，是每个词元有多*常见*。知道这一点、却对句子一无所知的模型，损失就是**一元熵**（unigram entropy）
+# 一无所知的模型给 $V$ 个词元同样的概率，它的损失是 $\ln V$。首先要学的，是每个词元有多**常见**。知道这一点、却对句子一无所知的模型，损失就是**一元熵**（unigram entropy）
 #
 # $$ H = -\sum_v p_v \ln p_v $$
 #

@@ -86,7 +86,7 @@ print(f"row {row} of {rows:,}:", *(f"{number:.3f}" for number in file_row[50:58]
 # %% [markdown]
 # ### 再读整个矩阵
 #
-# 只要说明类型和形状，一段字节*就是*一个矩阵。
+# 只要说明类型和形状，一段字节**就是**一个矩阵。
 
 # %%
 tensors = {}
@@ -122,7 +122,7 @@ print("a name that no BERT has is not passed over in silence:", unexpected)
 # %% [markdown]
 # ## 把加载过程写出来
 #
-# 先造一个大小合适、未经训练的模型，再换掉它的参数。有两点要小心。*形状*必须一致，这由 `load_state_dict` 检查。另外，MLM 头的解码器与词元表是**共享**的：两者是同一个矩阵，文件里只存一份。
+# 先造一个大小合适、未经训练的模型，再换掉它的参数。有两点要小心。**形状**必须一致，这由 `load_state_dict` 检查。另外，MLM 头的解码器与词元表是**共享**的：两者是同一个矩阵，文件里只存一份。
 
 # %%
 config = BertConfig(**{k: v for k, v in json.loads((folder / "config.json").read_text()).items() if k != "model_type"})

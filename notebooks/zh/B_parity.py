@@ -13,7 +13,7 @@
 #
 # [English](../B_parity.ipynb)
 #
-# > **问题**：怎么知道一个手写的 BERT *真的是* BERT？
+# > **问题**：怎么知道一个手写的 BERT **真的是** BERT？
 #
 # - **需要**：第 4 课；名称见附录 A。
 # - **学完以后**：能逐模块比较两个模型，看懂以“最末位单位”计的差异，找出用户都察觉不到的 bug。
@@ -70,7 +70,7 @@ print("right:", answers_of(good))
 print("buggy:", answers_of(buggy))
 
 # %% [markdown]
-# 词一样，百分比也一样。没有用户会察觉，准确率也不会掉多少。但这已经不是训练出来的那个模型了。在公开的 BERT 重写版本里，我们见过这样的 bug：忘了 LayerNorm 的常数，dropout 放错了地方，解码器没有与词元表共享。它们的测试只比较默认设置，或者只看*平均*差异。
+# 词一样，百分比也一样。没有用户会察觉，准确率也不会掉多少。但这已经不是训练出来的那个模型了。在公开的 BERT 重写版本里，我们见过这样的 bug：忘了 LayerNorm 的常数，dropout 放错了地方，解码器没有与词元表共享。它们的测试只比较默认设置，或者只看**平均**差异。
 #
 # ## 怎样度量差异
 #
@@ -81,7 +81,7 @@ print("buggy:", answers_of(buggy))
 # | $a_i, b_i$ | `found`, `expected` | 同一个模块在两个模型里给出的数 |
 # | $\Delta$ | `difference` | 最大的差异。如果取平均，一个错的数会淹没在许多对的数里 |
 # | $n(a)$ | `ordinal(a)` | 把同类型的所有数从小到大排好，$a$ 的序号 |
-# | $\mathrm{ulp}$ | `ulp` | 从 $a$ 一个数一个数地走到 $b$ 要多少步，即*最末位单位*（units in the last place） |
+# | $\mathrm{ulp}$ | `ulp` | 从 $a$ 一个数一个数地走到 $b$ 要多少步，即**最末位单位**（units in the last place） |
 #
 # 一个 fp32 数是 $\pm m \cdot 2^e$，其中 $m$ 有 24 位（IEEE 754）。在 1 附近，下一个数相距 $2^{-23} \approx
 # 10^{-7}$；在 1,000 附近，相距 $6 \cdot 10^{-5}$。所以同样的绝对差异，可能微不足道，也可能很大；ULP 数的是步数。把正数的二进制位当作整数来读，次序与这些数本身的次序相同：
@@ -114,7 +114,7 @@ for a, b in zip(found.tolist(), expected.tolist(), strict=True):
 # %% [markdown]
 # ### 再看整个模型
 #
-# PyTorch 允许我们旁听：每个模块一有输出，就会调用它的*前向钩子*（forward hook）。我们给每个自己带参数的模块挂上钩子，让两个模型读同一句话，然后相减。（`named_modules` 给出的是文件里的名称，即附录 A 里的那些。）
+# PyTorch 允许我们旁听：每个模块一有输出，就会调用它的**前向钩子**（forward hook）。我们给每个自己带参数的模块挂上钩子，让两个模型读同一句话，然后相减。（`named_modules` 给出的是文件里的名称，即附录 A 里的那些。）
 
 
 # %%
@@ -143,7 +143,7 @@ assert buggy.get_submodule(first) is buggy.bert.encoder.layer[1].attention_norm
 print("the first difference is in", first)
 
 # %% [markdown]
-# 在它之前，一切差异都*恰好*是零，所以 bug 不可能在那里。在它之后，要么是 bug 带来的后果，要么与 bug 无关。因此，凡是能做到逐位相等的地方，我们都坚持逐位相等：一旦容许误差，表里从哪一行开始算有差异，就全凭主观了。
+# 在它之前，一切差异都**恰好**是零，所以 bug 不可能在那里。在它之后，要么是 bug 带来的后果，要么与 bug 无关。因此，凡是能做到逐位相等的地方，我们都坚持逐位相等：一旦容许误差，表里从哪一行开始算有差异，就全凭主观了。
 #
 # 下面是四个 bug，每个只在一处：wrong eps（常数写错）、gelu by tanh（GELU 换成了 tanh 近似）、bias forgotten（忘了偏置）、no scaling by √K（没有除以 √K）。小的 bug 在穿过模型的途中，有的变大，有的变小；只看末端，看不出它在哪里：
 

@@ -198,7 +198,7 @@ print(f"{tuple(padded.shape)} became {tuple(packed.shape)}, and every token has 
 # %% [markdown]
 # ## 等长的文本放在一起
 #
-# 还有一处可以改进。注意力的中间部分要运行 64 次，每次都是小矩阵。但是*等长*的文本不用填充就能拼成矩形。所以把文本按长度排序，每种长度只让注意力运行一次。minibert 在 CPU 上就是这样做的。它的 `Packing` 记着次序，也知道怎样变过去、再变回来：
+# 还有一处可以改进。注意力的中间部分要运行 64 次，每次都是小矩阵。但是**等长**的文本不用填充就能拼成矩形。所以把文本按长度排序，每种长度只让注意力运行一次。minibert 在 CPU 上就是这样做的。它的 `Packing` 记着次序，也知道怎样变过去、再变回来：
 
 # %%
 packing = Packing.from_mask(mask, B, S)
