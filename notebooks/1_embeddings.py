@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 1 · Embeddings: a token is the sum of three look-ups
 #
+# [中文](zh/1_embeddings.ipynb)
+#
 # > **The question:** how does text become numbers that a network can compute with, and how do these numbers say *where*
 # > a word stands?
 #
@@ -19,9 +21,9 @@
 #   and show that your module equals the package's to the last bit.
 # - **Time:** 25 minutes.
 #
-# This notebook builds the bottom floor of the picture in notebook 0. As in all that follow, we compute the thing with a
-# loop first, then with matrices, and then as a module, and *assert* that the result is what `minibert` computes. Here
-# is our sentence again:
+# This notebook builds the bottom floor of the picture in notebook 0. As in all the notebooks that follow, we compute
+# each thing first with a loop, then with matrices, and then as a module. Then we *assert* that the result is what
+# `minibert` computes. Here is our sentence again:
 #
 # > **The file is opened for reading.**
 
@@ -53,8 +55,8 @@ model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 # %% [markdown]
 # ## From text to numbers
 #
-# A network computes with numbers. So the text is cut into **tokens**, and each token is replaced by its number in a
-# list of 8,192 tokens, the **vocabulary**. `[CLS]` opens every text, and `[SEP]` closes every sentence.
+# A network computes with numbers, not letters. So the text is cut into **tokens**, and each token is replaced by its
+# number in a list of 8,192 tokens, the **vocabulary**. `[CLS]` opens every text, and `[SEP]` closes every sentence.
 
 # %%
 sentence = "The file is opened for reading."
@@ -65,9 +67,9 @@ for position, (token, token_id) in enumerate(zip(tokens, token_ids.tolist(), str
 
 # %% [markdown]
 # What about a word that is not in the list? A vocabulary of all words would never be complete, and one of letters would
-# make long, meaningless sequences. BERT takes the middle way: frequent words are whole, and rare ones are spelled in
-# **word pieces**. `##` marks a piece that continues a word. Chinese is written without spaces, so each of its
-# characters is a token of its own.
+# make sequences long and meaningless. BERT takes the middle way: frequent words are kept whole, and rare ones are
+# spelled in **word pieces**. `##` marks a piece that continues a word. Chinese is written without spaces, so each of
+# its characters is a token of its own.
 #
 # Which pieces exist is learned from a corpus. Start from single characters, join the pair of neighbours that occurs
 # most often, and repeat. Even a single sentence is enough to learn a vocabulary from:
@@ -96,8 +98,8 @@ assert little.tokenize(chinese) == list(chinese)
 #
 # $$ x_t = \gamma \odot \frac{e_t - \mu_t}{\sqrt{\sigma_t^2 + \epsilon}} + \beta $$
 #
-# (Devlin et al. 2019, section 3 and figure 2; LayerNorm: Ba, Kiros and Hinton 2016, equation 4. The BERT paper does
-# not mention it, the code has it.)
+# (Devlin et al. 2019, section 3 and figure 2; LayerNorm: Ba, Kiros and Hinton 2016, equation 4. It is not in the BERT
+# paper, but it is in the code.)
 #
 # | symbol | here | shape | meaning |
 # | --- | --- | --- | --- |
@@ -122,7 +124,7 @@ T, D = len(tokens), word.shape[1]
 # %% [markdown]
 # ### First with a loop
 #
-# There is nothing here but addition, one number at a time:
+# This is nothing but addition, one number at a time:
 
 # %%
 summed = torch.empty(T, D)
@@ -133,8 +135,8 @@ for position in range(T):
 print("file, the first six of its 128 numbers:", *(f"{number:6.3f}" for number in summed[2, :6]))
 
 # %% [markdown]
-# Here are the three addends and their sum as pictures. Each row is a token, and each column one of the first 48 of the
-# 128 dimensions. White is zero, red is positive and blue is negative.
+# Here are the three addends and their sum as pictures. Each row is a token, and each column is one of the first 48 of
+# the 128 dimensions. White is zero, red is positive and blue is negative.
 
 # %%
 addends = {"word": word[token_ids], "segment": segment[segment_ids], "position": position_table[:T], "sum": summed}
@@ -147,8 +149,8 @@ for ax in axes[1]:
 bar = figure.colorbar(image, ax=axes, label="value")
 
 # %% [markdown]
-# Every row of *segment* is the same, because all tokens are in sentence A. In *position* you see waves that drift to
-# the right, so that neighbouring positions look alike. The next notebook will make use of that.
+# Every row of *segment* is the same, because all tokens are in sentence A. In *position* you can see waves that drift
+# to the right, so that neighbouring positions look alike. The next notebook makes use of that.
 #
 # Where does this order come from? Our training gives it a head start. The position table begins as sines and cosines in
 # the first 32 dimensions, and the word table as counts of which words occur near each other in the rest. The first BERT
@@ -172,7 +174,7 @@ print(f"{tuple(one_hot.shape)} @ {tuple(word.shape)} = {tuple(looked_up.shape)},
 # ### LayerNorm
 #
 # The sum can be of any size, and a stack of layers would make large vectors larger still. LayerNorm keeps them in
-# range. It gives the numbers of every token, on its own, mean 0 and variance 1. Then it applies a learned scale and
+# range. It takes each token on its own and gives its numbers mean 0 and variance 1. Then it applies a learned scale and
 # shift to each dimension. The variance divides by $D$, not by $D-1$.
 
 # %%
@@ -187,7 +189,7 @@ torch.testing.assert_close(x, norm(summed))
 # %% [markdown]
 # ### Then as a module
 #
-# A module keeps the tables together with what is done with them. One thing is new: **dropout**. In training it sets a
+# A module keeps the tables together with the code that uses them. One thing is new: **dropout**. In training it sets a
 # random tenth of the numbers to zero, so that the model cannot rely on any single one. Outside of training it does
 # nothing.
 
@@ -248,8 +250,9 @@ ax.set(xlabel="position", ylabel="position", title="near positions look alike")
 bar = figure.colorbar(image, label="cosine similarity")
 
 # %% [markdown]
-# And the word vectors? Words that keep the same company have similar vectors. In part that was so before any training,
-# because ours start from counts of just that. Nobody told the model what a file is. It has only counted and read.
+# And the word vectors? Words that keep the same company have similar vectors. In part, that was so before any training,
+# because ours start from counts of which words keep company. Nobody told the model what a file is. It has only counted
+# and read.
 
 
 # %%
@@ -278,10 +281,10 @@ assert nearest(result, word, 1) == ["write"]
 assert nearest(result, word, 1, ("reading", "read", "write")) == ["writing"]
 
 # %% [markdown]
-# The nearest vector of all is *write*, one of the words that we put in. Only when the three words of the question are
-# left out does *writing* win. That is how the famous result is computed, too, and it is rarely said. Is it the
-# similarity of the words alone, or is there a direction that means *-ing*? If there is one, then it should be much the
-# same for other verbs:
+# The nearest vector of all is *write*, one of the words that we put in. *Writing* wins only if the three words of the
+# question are left out. The famous result is computed in the same way, though this is rarely said. So does the answer
+# come from the similarity of the words alone, or is there a direction that means *-ing*? If there is one, it should be
+# much the same for other verbs:
 
 # %%
 pairs = [("read", "reading"), ("write", "writing"), ("open", "opening"), ("use", "using"), ("call", "calling")]
@@ -294,9 +297,9 @@ print(f"{len(pairs)} verbs, cosine of their steps to -ing: {low:.2f} to {high:.2
 assert 0.05 < mean_alike < 0.5
 
 # %% [markdown]
-# Unrelated steps have a cosine of 0, equal ones of 1. So there is a trace of such a direction in this small model, but
-# no more: most of the result above is plain similarity of *write* and *writing*. Larger models, which have read more,
-# do better. Ask `BertTokenizer` and the word table of one of them the same question before you believe it.
+# Unrelated steps would have a cosine of 0, and equal ones a cosine of 1. So this small model has a trace of such a
+# direction, but no more: most of the result above is the plain similarity of *write* and *writing*. Larger models,
+# which have read more, do better. Ask the word table of one of them the same question before you believe it.
 #
 # ## Exercises
 #

@@ -11,21 +11,23 @@
 # %% [markdown]
 # # 2 · Attention: every token asks, and every token answers
 #
+# [中文](zh/2_attention.ipynb)
+#
 # > **The question:** how can a word learn from the other words of its sentence, near or far?
 #
 # - **You need** notebook 1, the softmax (it turns scores into shares that add up to one), and the dot product.
 # - **Afterwards you can** compute attention by hand, cut vectors into heads and merge them again, explain the $\sqrt
 #   K$, and hide padding with a mask.
-# - **Time:** 40 minutes. It is the longest notebook, and the most important one.
+# - **Time:** 40 minutes. This is the longest notebook, and the most important one.
 #
-# So far each token knows only itself. In "The file is opened for reading", *opened* should learn that it is about a
-# **file**, and that the purpose is **reading**. So each token asks a question (its **query**), and each token holds up
-# a sign that says what it has to offer (its **key**). Where a key fits the query, its owner hands over some information
-# (its **value**). There are five steps:
+# So far, each token knows only itself. In "The file is opened for reading", the token *opened* should find out that
+# what is opened is a **file**, and that the purpose is **reading**. So each token asks a question, its **query**. Each
+# token also holds up a sign that says what it has to offer, its **key**. Where a key fits the query, the owner of the
+# key hands over some information, its **value**. That takes five steps:
 #
 # 1. queries, keys and values · 2. scores · 3. softmax · 4. weights times values · 5. output projection and residual
 #
-# We take them with one head and the numbers on the screen, and then with all heads at once.
+# We walk through them with a single head first, printing the numbers as we go, and then with all heads at once.
 #
 # ![Queries, keys and values, in heads, merged again](../docs/images/diagrams/attention-heads.svg)
 
@@ -57,7 +59,7 @@ tokenizer = BertTokenizer.from_pretrained(MODEL)
 model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 
 # %% [markdown]
-# `x` is what the last notebook ended with: a row of 128 numbers for each of the nine tokens.
+# We start from `x`, which the last notebook ended with: a row of 128 numbers for each of the nine tokens.
 
 # %%
 sentence = "The file is opened for reading."
@@ -71,7 +73,8 @@ K = D // H
 print(f"{T} tokens of D = {D} numbers, H = {H} heads of K = {K} each")
 
 # %% [markdown]
-# The equations, with the biases that the papers leave out (Vaswani et al. 2017, sections 3.2.1 and 3.2.2):
+# These are the equations that we are about to compute, with the biases that the papers leave out (Vaswani et al. 2017,
+# sections 3.2.1 and 3.2.2):
 #
 # $$ q_i = W^Q x_i + b^Q \qquad k_j = W^K x_j + b^K \qquad v_j = W^V x_j + b^V $$
 #
@@ -93,7 +96,7 @@ print(f"{T} tokens of D = {D} numbers, H = {H} heads of K = {K} each")
 #
 # ### Step 1: a query, a key and a value for each token
 #
-# A head owns $K = 32$ of the 128 rows of each projection. We take the third of the four heads, number 2.
+# Each head owns $K = 32$ of the 128 rows of each projection. We take the third of the four heads, number 2.
 
 # %%
 head = 2
@@ -110,9 +113,9 @@ torch.testing.assert_close(queries, x @ query_weight.T + query_bias)
 # %% [markdown]
 # ### Step 2: scores
 #
-# The score of a pair is the dot product of the one token's query and the other token's key. It is large where both
-# point the same way. Then it is divided by $\sqrt{K}$, for a reason that we shall see. Here is how well each key fits
-# what *opened* asks:
+# How well does a key fit a query? The score of the pair is their dot product, which is large if both point the same
+# way. It is divided by $\sqrt{K}$, for a reason that we shall see below. Here is how well each key fits what *opened*
+# asks:
 
 # %%
 scores = torch.empty(T, T)
@@ -126,8 +129,9 @@ for token, score in zip(tokens, scores[opened], strict=True):
 # %% [markdown]
 # ### Step 3: softmax
 #
-# The softmax turns scores into shares, which are positive and add up to one. Each *row* of the table is shared out,
-# because it is the query that distributes its attention.
+# A token cannot take everything from everybody: it has to divide its attention. The softmax turns the scores into
+# shares, which are positive and add up to one. It works on each *row* of the table, because it is the query that
+# divides its attention among the keys.
 
 # %%
 weights = torch.empty(T, T)
@@ -140,12 +144,12 @@ torch.testing.assert_close(weights.sum(dim=1), torch.ones(T))
 assert tokens[weights[opened].argmax()] == "file"
 
 # %% [markdown]
-# There it is: *opened* has found **file**. This head asks every token for the one two places to its left. You will see
-# the head that finds *reading* in the picture further down.
+# There it is: *opened* has found **file**. This head asks, for every token, about the one two places to its left. The
+# head that finds *reading* appears in the picture further down.
 #
 # ### Step 4: weights times values
 #
-# What *opened* gets is a mix of the values of all tokens, in these shares:
+# Now the values are handed over. What *opened* gets is a mix of the values of all tokens, in these shares:
 
 # %%
 context = torch.zeros(T, K)
@@ -157,10 +161,10 @@ print("opened, the first six of its 32 numbers:", *(f"{number:6.3f}" for number 
 # %% [markdown]
 # ### Step 5: output projection and residual
 #
-# The output projection takes the $K$ numbers of the head back into the $D$ dimensions of the tokens. A head meets only
-# its own $K$ columns of $W^O$, so each head *adds* something to the token, independently of the others. And the sum is
-# added to what the token was before. This is the **residual** connection: attention changes a token, but does not
-# replace it.
+# The head has $K$ numbers to say, and the tokens have $D$. The output projection brings the $K$ numbers back into the
+# $D$ dimensions. A head meets only its own $K$ columns of $W^O$, so each head *adds* something to the token,
+# independently of the others. And the sum is added to what the token was before. This is the **residual** connection:
+# attention changes a token, but does not replace it.
 
 # %%
 columns = rows  # of the output's input
@@ -173,11 +177,12 @@ print("opened after: ", *(f"{number:6.3f}" for number in y[opened, :6]))
 # %% [markdown]
 # ## One head with matrices
 #
-# The loops are only matrix products. Steps 2 to 4 together are equation 1 of the paper:
+# Loops are easy to follow and slow to run. These loops are nothing but matrix products: steps 2 to 4 together are
+# equation 1 of the paper,
 #
 # $$ \mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{d_k}}\right) V $$
 #
-# (This is the paper's spelling: its $K$ is the matrix of all keys, and its $d_k$ the size of a head, our $K$.)
+# (In the paper's notation, $K$ is the matrix of all keys, and $d_k$ is the size of a head, our $K$.)
 
 # %%
 matrix_weights = (queries @ keys.T / math.sqrt(K)).softmax(dim=-1)
@@ -193,9 +198,9 @@ torch.testing.assert_close(package_weights[0, 0], weights)
 # %% [markdown]
 # ### Why divide by $\sqrt K$?
 #
-# The dot product of two random vectors of $K$ numbers has a standard deviation of $\sqrt K$. Without the division,
-# scores grow with the size of the head, and the softmax gives everything to one token. Then it has almost no gradient,
-# and the head cannot learn to look elsewhere (section 3.2.1, footnote 4). Try it:
+# The dot product of two random vectors of $K$ numbers has a standard deviation of $\sqrt K$. So without the division,
+# scores would grow with the size of the head, and the softmax would give everything to one token. It would then have
+# almost no gradient, and the head could not learn to look elsewhere (section 3.2.1, footnote 4). Try it:
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -209,14 +214,14 @@ for size in (4, 64, 1024):
 # %% [markdown]
 # ## All heads at once
 #
-# One head found *file*. To find *reading* as well, a token needs a second question. BERT's answer is to have several
-# heads side by side: four small ones cost no more than a large one. To compute them together, cut the 128 numbers into
-# 4 × 32 and move the heads in front of the tokens, so that each head is a matrix of its own:
+# One head has found *file*. To find *reading* as well, a token must ask a second question. That is why BERT has several
+# heads side by side: four small ones cost no more than a large one. To compute all of them together, cut the 128
+# numbers into 4 × 32 and move the heads in front of the tokens, so that each head is a matrix of its own:
 #
 # `(T, D)` → view as `(T, H, K)` → transpose to `(H, T, K)`
 #
-# Beware of a view straight to `(H, T, K)`. It has the right shape and is wrong, because it cuts along the tokens and
-# mixes their numbers.
+# Do not take the shortcut of a view straight to `(H, T, K)`. The shape is right and the numbers are wrong, because it
+# cuts along the tokens and mixes them up.
 
 
 # %%
@@ -243,18 +248,18 @@ assert finds == ["is", "for", "file", "reading"]
 print("opened looks most at:", ", ".join(f"{found} (head {number})" for number, found in enumerate(finds)))
 
 # %% [markdown]
-# Read a row from left to right: where does this token look? In the row of *opened*, heads 0 and 1 look at its
-# neighbours *is* and *for*, head 2 at **file**, and head 3 at **reading**.
+# Read each row from left to right: where does this token look? In the row of *opened*, heads 0 and 1 look at its
+# neighbours *is* and *for*, head 2 looks at **file**, and head 3 at **reading**.
 #
 # Did the model find that out? Only in part. Our pretraining *starts* the four heads of this layer at one and two places
-# to the left and to the right, and training kept what was useful. Notebook 7 shows what this start is worth, and
-# notebook 9 a model in which heads found neighbours by themselves. It also asks what a model does with what its heads
-# look at, because that is another question.
+# to the left and to the right, and training kept what was useful. Notebook 7 shows what this start is worth. Notebook 9
+# shows heads that found their work by themselves, and asks what a model does with what its heads look at, which is a
+# different question.
 #
 # ### Merging
 #
-# Merging is the way back: transpose first, then put the heads of a token side by side. Because every head meets only
-# its own columns of $W^O$, the projection of the merged heads is the sum of what the heads add, plus the bias:
+# Merging goes the same way back: transpose first, then put the heads of a token side by side. Because every head meets
+# only its own columns of $W^O$, projecting the merged heads gives the sum of what the heads add, plus the bias:
 
 # %%
 merged = contexts.transpose(0, 1).reshape(T, D)  # (H, T, K) -> (T, H, K) -> (T, D)
@@ -267,11 +272,12 @@ print("lengths of what the heads add to opened:", *(f"{part[opened].norm():.2f}"
 # %% [markdown]
 # ## Several texts at once, and a mask
 #
-# Texts are computed in batches, and they differ in length. So the shorter ones are filled up with `[PAD]`, a token that
-# means nothing, and a **mask** says where the real tokens are. No token may look at padding. A hidden key gets the
-# score $-\infty$ *before* the softmax, so that its share is exactly zero and the others divide it among themselves.
+# Computing several texts at once is faster, but texts differ in length. So the shorter ones are filled up with `[PAD]`,
+# a token that means nothing, and a **mask** says where the real tokens are. No token may look at padding. A hidden key
+# therefore gets the score $-\infty$ *before* the softmax: its share is then exactly zero, and the other keys have all
+# of the attention.
 #
-# The module takes a batch `(B, S, D)`, that is, B texts of S positions, and the mask `(B, S)`:
+# Our module takes a batch `(B, S, D)`, which is B texts of S positions, and the mask `(B, S)`:
 
 
 # %%
@@ -288,8 +294,8 @@ class OurSelfAttention(nn.Module):
 
 
 # %% [markdown]
-# To compare it with the package we run the whole model and listen at its first attention. (A *hook* is a function that
-# PyTorch calls with whatever a module gives.)
+# Is it the same as the package's? To compare, we run the whole model and listen in on its first attention. (A *hook* is
+# a function that PyTorch calls with whatever a module returns.)
 
 # %%
 ours = OurSelfAttention(D, H)
@@ -304,8 +310,8 @@ torch.testing.assert_close(output, heard["theirs"])
 torch.testing.assert_close(all_weights, outputs.attentions[0][0])
 
 # %% [markdown]
-# Now two texts, of nine tokens and of five. The shorter one should come out as if the other were not there. It should
-# not matter either what stands in its padding: here, large random numbers.
+# Now take two texts, one of nine tokens and one of five. The shorter one should come out as if the other were not
+# there. Nor should it matter what stands in its padding, so we put large random numbers there.
 
 # %%
 mask = torch.tensor([[True] * T, [True] * 5 + [False] * (T - 5)])  # (B, S)
@@ -317,8 +323,8 @@ torch.testing.assert_close(together[1, :5], ours(x[None, :5], mask[:1, :5])[0])
 print("hiding keys is the same as not having them")
 
 # %% [markdown]
-# `minibert` has the equation twice: written out, as above, and in PyTorch's one kernel (`fused_attention`), which is
-# faster because it never keeps the table of weights. Both agree with ours, and with `transformers`:
+# `minibert` has this equation twice: written out, as above, and as a single PyTorch kernel (`fused_attention`), which
+# is faster because it never stores the table of weights. Both agree with ours, and with `transformers`:
 
 # %%
 twice, hidden_last = [matrix[None] for matrix in (query, key, value)], torch.tensor([[True] * (T - 1) + [False]])

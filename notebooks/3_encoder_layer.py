@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 3 · The encoder layer: one vector along the residual stream
 #
+# [中文](zh/3_encoder_layer.ipynb)
+#
 # > **The question:** once a token has collected information from the others, what does it do with it?
 #
 # - **You need** notebooks 1 and 2.
@@ -19,14 +21,14 @@
 # - **Time:** 25 minutes.
 #
 # Attention lets tokens exchange what they know. Then the **feed-forward** network lets each token, on its own, think
-# about what it got. Both *add* to the token's vector. So there is one vector for each token that runs through the whole
-# model, and every part reads it and adds to it: the **residual stream**. (BERT's stream is not undisturbed. After each
-# sum, a LayerNorm rescales it.)
+# about what it got. Both *add* to the token's vector. So each token has one vector that runs through the whole model,
+# and every part reads it and adds to it. This is the **residual stream**. (In BERT it does not flow undisturbed: after
+# each sum, a LayerNorm rescales it.)
 #
 # ![The residual stream](../docs/images/diagrams/residual-stream.svg)
 #
-# We follow one vector on its way, that of a hidden word. In notebook 4 we shall see how it turns from "some word is
-# missing here" into "*reading*".
+# We follow one such vector on its way, that of a hidden word. In notebook 4 we shall see how it turns from "some word
+# is missing here" into "*reading*".
 #
 # > **The file is opened for [MASK].**
 
@@ -88,8 +90,8 @@ x, attended = start, attention(start[None], mask)[0].detach()  # (T, D) each
 print(*(f"{number:.2f}" for number in x[hidden_token, :10]), "... : the vector of [MASK] at the start")
 
 # %% [markdown]
-# The equations of one layer (Vaswani et al. 2017, sections 3.1 and 3.3, equation 2, with GELU in the place of ReLU as
-# in Devlin et al. 2019, appendix A.2):
+# These are the equations of one layer (Vaswani et al. 2017, sections 3.1 and 3.3, equation 2, with GELU in place of
+# ReLU, as in Devlin et al. 2019, appendix A.2):
 #
 # $$ y = \mathrm{LayerNorm}_1\big(x + \mathrm{Attention}(x)\big) $$
 #
@@ -111,8 +113,8 @@ print(*(f"{number:.2f}" for number in x[hidden_token, :10]), "... : the vector o
 #
 # ## Add and normalise
 #
-# In BERT the norm comes *after* the sum (post-norm). Many later models put it before the attention instead, and leave
-# the stream itself alone.
+# What attention gives is added to the token, and the sum is normalised. In BERT the norm comes *after* the sum
+# (post-norm). Many later models put it before the attention instead, and leave the stream itself alone.
 
 # %%
 summed = x + attended
@@ -185,8 +187,8 @@ class OurLayer(nn.Module):
 
 
 # %% [markdown]
-# Fill it with the package's parameters, one of ours for each of its layers, and compare. The package tells what comes
-# out of every layer if it is asked for `output_hidden_states`.
+# To compare, we make one of our layers for each layer of the package and fill it with the package's parameters. With
+# `output_hidden_states`, the package also returns what comes out of every layer.
 
 # %%
 ours = []
@@ -214,8 +216,8 @@ else:
 # %% [markdown]
 # ## The whole way
 #
-# A BERT is a stack of such layers. Ours has two, and BERT-base has twelve. Here are all the stations of the vector of
-# `[MASK]`, and how far it has turned away from where it started:
+# A BERT is a stack of such layers. Ours has two, and BERT-base has twelve. Here are all the stations that the vector of
+# `[MASK]` passes, and how far it has turned away from where it started:
 
 # %%
 stations, x = {"embeddings": start}, start[None]
@@ -229,9 +231,10 @@ for name, cosine in zip(stations, turned, strict=True):
 torch.testing.assert_close(x, theirs[-1])
 
 # %% [markdown]
-# So far it is only a turning vector. Is it turning *towards* something? At the end it should say which word is missing.
-# Compare it, at every station, with what came out of the embeddings for the true word, *reading*, when nothing is
-# hidden (dashed line), and with what comes out of the **last layer** for it (solid line):
+# All we see so far is a vector that turns. Is it turning *towards* something? At the end it should say which word is
+# missing. So we run the model again with nothing hidden, and follow the true word, *reading*. At every station, we
+# compare the vector of `[MASK]` with what the embeddings give for *reading* (dashed line), and with what the **last
+# layer** gives for it (solid line):
 
 # %%
 full = tokenizer("The file is opened for reading.", return_tensors="pt")

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 4 · BERT on one page: the heads, and everything put together
 #
+# [中文](zh/4_bert.ipynb)
+#
 # > **The question:** how does a vector become an answer, and is that all of BERT?
 #
 # - **You need** notebooks 1 to 3.
@@ -18,10 +20,10 @@
 #   computes what the package and the reference compute.
 # - **Time:** 40 minutes.
 #
-# This is the summit of the first half. You have the embeddings, the attention and the encoder layer. What is missing
-# are the **heads**, which turn vectors into answers: which word is hidden, and does B follow A? Then we put everything
-# on one page, about eighty lines of code, load the parameters that come with the package, and let *your* BERT finish
-# our sentence:
+# This is the summit of the first half. You have the embeddings, the attention and the encoder layer. Only the **heads**
+# are missing, which turn vectors into answers: which word is hidden, and does B follow A? Once we have them, we put
+# everything on one page of about eighty lines of code. Then we load the parameters that come with the package, and let
+# *your* BERT finish our sentence:
 #
 # > **The file is opened for [MASK].**
 
@@ -64,20 +66,20 @@ print(*tokens)
 #
 # The encoder leaves us with a vector for each token, and we have two questions.
 #
-# **Does B follow A?** (next sentence prediction, NSP) There must be one answer for the whole pair, so it is read off a
+# **Does B follow A?** (Next sentence prediction, NSP.) There must be one answer for the whole pair, so it is read off a
 # single vector, that of `[CLS]`. The **pooler** prepares it, and a matrix with two rows turns it into two scores.
 #
-# **Which word is hidden?** (masked language modelling, MLM) Here we need a score for every token of the vocabulary. The
-# vector is transformed once more, and then compared with *every row of the word table*. The word whose vector fits best
-# gets the highest score. So the table that looks words up at the beginning also reads them off at the end: the two are
-# **tied**, one matrix in two places.
+# **Which word is hidden?** (Masked language modelling, MLM.) Here we need a score for every token of the vocabulary.
+# The vector is transformed once more, and then compared with *every row of the word table*. The word whose vector fits
+# best gets the highest score. So the table that looks words up at the beginning also reads them off at the end. The two
+# are **tied**: they are one matrix, used in two places.
 #
 # $$ u = \tanh(W^P x_{\texttt{[CLS]}} + b^P) \qquad z^{\mathrm{NSP}} = W^N u + b^N $$
 #
 # $$ h_t = \mathrm{LayerNorm}\big(\mathrm{gelu}(W^M x_t + b^M)\big) \qquad
 # z^{\mathrm{MLM}}_{t,v} = W_v \cdot h_t + b_v $$
 #
-# (Devlin et al. 2019, section 3.1. The paper does not mention the transform with $W^M$, the code has it.)
+# (Devlin et al. 2019, section 3.1. The transform with $W^M$ is not in the paper, but it is in the code.)
 #
 # | symbol | here | shape | meaning |
 # | --- | --- | --- | --- |
@@ -129,13 +131,13 @@ for name, p in zip(tokenizer.convert_ids_to_tokens(best.indices), best.values, s
 #
 # ![The architecture of BERT](../docs/images/diagrams/architecture.svg)
 #
-# Now the page. Three of the parts are yours from notebooks 1 to 3. All of them take a batch `(B, S, D)`, that is, B
-# texts of S positions each, and a mask `(B, S)` that is true at real tokens. The only thing new is dropout at its four
+# Now for the page. Three of the parts are yours, from notebooks 1 to 3. All of them take a batch `(B, S, D)`, which is
+# B texts of S positions each, and a mask `(B, S)` that is true at real tokens. The only new thing is dropout, in four
 # places: after the embeddings, on the attention weights, and before each of the two sums of a layer.
 #
-# First the embeddings of notebook 1, the attention of notebook 2 and the layer of notebook 3. Then the encoder, which
-# is the embeddings and a stack of layers, and returns what each of them says. Then the MLM head, whose last matrix *is*
-# the word table. And at last all of it.
+# The cells below hold, in this order, the embeddings of notebook 1, the attention of notebook 2 and the layer of
+# notebook 3; then the encoder, which stacks layers on the embeddings and returns what each of them says; then the MLM
+# head, whose last matrix *is* the word table; and finally the whole model.
 
 
 # %%
@@ -227,8 +229,8 @@ assert sum(p.numel() for p in bert.parameters()) == package.num_parameters()
 # %% [markdown]
 # ## Loading: ten lines of renaming
 #
-# The trained parameters lie in a file, as a dictionary from names to matrices. The names are those of the first PyTorch
-# BERT of 2018, and nearly every BERT that you can download uses them. Ours are shorter, so we translate. (Appendix A
+# The trained parameters are in a file, as a dictionary from names to matrices. The names are those of the first PyTorch
+# BERT, from 2018, and nearly every BERT that you can download uses them. Ours are shorter, so we translate. (Appendix A
 # opens such a file byte by byte.)
 
 # %%
@@ -281,13 +283,13 @@ else:
 
 # %% [markdown]
 # **You have built BERT.** Nothing is left out: the same class with 12 layers of 768 numbers is BERT-base, and it would
-# load the parameters that Google published. What the package adds is robustness (error messages, older files, saving)
-# and speed (no work on padding: appendix C starts from this page).
+# load the parameters that Google published. The package only adds robustness (error messages, older files, saving) and
+# speed (no work on padding; appendix C starts from this page).
 #
 # ## The answer forms along the stream
 #
-# In notebook 3 we followed the vector of `[MASK]` from station to station. Now we can ask *every* station what it would
-# say, although the model was only trained to answer at the end:
+# In notebook 3 we followed the vector of `[MASK]` from station to station, but we had no way to read a word off it. Now
+# we do. So we can ask *every* station what it would say, although the model was only trained to answer at the end:
 
 # %%
 inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
@@ -321,7 +323,7 @@ ax.grid(alpha=0.3)
 #
 # ![Where the parameters are](../docs/images/diagrams/parameters.svg)
 #
-# In our small BERT most of them are in the word table. In a large one they are in the layers:
+# In our small BERT, most of the parameters are in the word table. In a large one, they are in the layers:
 
 
 # %%

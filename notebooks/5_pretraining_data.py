@@ -19,8 +19,8 @@
 # - **Time:** 30 minutes.
 #
 # Notebook 0 gave the answer away: text labels itself. Hide a word, and the word is the label. Put two sentences side by
-# side, and whether they stood together in the text is the label. Here we do it. We follow one paragraph, which begins
-# with our sentence, until a batch is ready for the model.
+# side, and the label is whether they stood together in the text. Now we do it in earnest. We follow one paragraph,
+# which begins with our sentence, until a batch is ready for the model.
 #
 # ![From a paragraph to pairs and masks](../docs/images/diagrams/pairs-and-masking.svg)
 
@@ -61,8 +61,8 @@ for number, document in enumerate(documents):
 # %% [markdown]
 # ## From sentences to one long row of numbers
 #
-# Tokenizing is slow, so we do it once. What we keep is one long array of token ids, and where in it each sentence and
-# each document begins. A run of sentences is then a stretch of the array:
+# Tokenizing is slow, so we do it only once. We keep one long array of token ids, and the places in it where each
+# sentence and each document begins. A run of sentences is then simply a stretch of the array:
 
 # %%
 MODEL = "minibert-tiny"
@@ -77,11 +77,12 @@ assert tokenizer.decode(corpus.ids[first:second].tolist()) == "the file is opene
 # %% [markdown]
 # ## Pairs: next sentence prediction
 #
-# Many questions are about *two* texts: does this paragraph answer that question? does this sentence contradict that
-# one? So BERT was to learn how sentences belong together. The recipe (Devlin et al. 2019, section 3.1, task 2, and the
-# released code) is this. Walk through a document and gather sentences until there are enough. Cut the stretch in two at
-# a random sentence, into A and B. Half of the time, keep them: label **0**, B follows A. Otherwise take B from a random
-# place in *another* document: label **1**. The sentences that B would have had are used again.
+# Many questions are about *two* texts. Does this paragraph answer that question? Does this sentence contradict that
+# one? So BERT had to learn how sentences belong together. This is the recipe (Devlin et al. 2019, section 3.1, task 2,
+# and the released code). Walk through a document and gather sentences until there are enough. Cut the stretch in two, A
+# and B, between two sentences chosen at random. Half of the time, keep both: the label is **0**, B follows A. Otherwise
+# take B from a random place in *another* document: the label is **1**. The sentences that B would have had are used
+# again.
 #
 # Here it is with a loop, in the simplest case of one sentence each:
 
@@ -95,8 +96,8 @@ for number, sentence in enumerate(documents[0][:-1]):
     print(f"{label}: {sentence} | {other}")
 
 # %% [markdown]
-# The package draws all pairs of an epoch in this way, with more than one sentence on each side, and cuts what is too
-# long. A pair is five numbers: where A and B begin and end in the array, and the label. We check every claim:
+# The package draws all pairs of an epoch in this way, with more than one sentence on each side, and cuts pairs that are
+# too long. A pair is just five numbers: where A and B begin and end in the array, and the label. We check every claim:
 
 # %%
 dataset = PretrainingDataset(corpus, tokenizer, max_length=40, seed=0)
@@ -118,9 +119,9 @@ assert same[~is_random].all() and same[is_random].mean() < 0.01
 assert 0.5 < is_random.mean() < 0.8
 
 # %% [markdown]
-# More than half of the pairs are random, because a lone last sentence has no successor. And why are a few random pairs
-# from the same document? The recipe throws the die up to ten times to find another document. With only two documents,
-# all ten throws may hit the same one, and then it takes what it got.
+# More than half of the pairs are random, because a last sentence that is left alone has no successor. And why do a few
+# random pairs come from the same document? The recipe rolls the dice up to ten times to find another document. With
+# only two documents, all ten rolls may hit the same one, and then the recipe takes what it has got.
 
 # %%
 dataset.set_epoch(0)
@@ -154,16 +155,16 @@ print(*tokenizer.convert_ids_to_tokens(token_ids))
 # | $q$ | `quota` | how many tokens are chosen; never `[CLS]` or `[SEP]` |
 # | $P$ | | what becomes of a chosen token; the random number `action`, between 0 and 1, decides |
 #
-# Why not always `[MASK]`? Because no text that BERT will be used on later contains it. A model that only ever had to
+# Why not always `[MASK]`? Because the texts that BERT is used on later do not contain it. A model that only ever had to
 # think about `[MASK]` could ignore all other tokens. A chosen token that stays, or is replaced by a random one, looks
-# like any other. So the model has to have an opinion about *every* token.
+# like any other. So the model must have an opinion about *every* token.
 #
 # ### First with a loop
 #
-# We throw three dice for each token: one for the order in which tokens are chosen, one for the action, and one for the
-# random token. Ours are not drawn one after the other. They are computed from (seed, epoch, example, position) by
-# scrambling bits. So a mask is new at every visit, and yet it is the same in another batch, in another process, or
-# after a crash.
+# We need three random numbers for each token: one for the order in which tokens are chosen, one for the action, and one
+# for the random token. Ours are not drawn one after the other. They are computed from (seed, epoch, example, position)
+# by scrambling bits. So the mask is new at every visit, and yet it comes out the same in another batch, in another
+# process, or after a crash.
 
 
 # %%
@@ -207,9 +208,9 @@ print(f"{quota} of {n} tokens have a label; all others have {IGNORE_INDEX}, whic
 # %% [markdown]
 # ### Then for a whole batch
 #
-# `mask_tokens` does it for all sequences at once. We give it 2,000 rows of 100 tokens, and it chooses exactly 15 tokens
-# of each. Among these 30,000, chance moves the three shares by less than 0.0025 (one standard deviation), so we can
-# check them closely:
+# `mask_tokens` does this for all sequences at once. We give it 2,000 rows of 100 tokens, and it chooses exactly 15
+# tokens in each. Among these 30,000, chance moves the three shares by less than 0.0025 (one standard deviation), so we
+# can check them closely:
 
 # %%
 rows, length = 2000, 100
@@ -235,21 +236,21 @@ ax.invert_yaxis()
 # %% [markdown]
 # ### Why 15 %? And why do our presets hide 30 %?
 #
-# Each hidden token is a question, and questions are what the model learns from. So the more, the better? No, because
+# Each hidden token is a question, and questions are what the model learns from. So the more, the better? Not quite:
 # each hidden token is also missing from the *context* of the others. With nothing hidden there is nothing to learn, and
-# with everything hidden there is nothing to go by. The paper chose 15 % and kept to it.
+# with everything hidden there is nothing to go by. The paper settled on 15 %.
 #
-# We measured ([docs/recipe.md](../docs/recipe.md#how-much-to-hide)). On two cores for a few minutes, with a small
-# model, these are the losses on text that the model has not seen, in the same time:
+# Is that best for us, too? We measured it ([docs/recipe.md](../docs/recipe.md#how-much-to-hide)): a small model, a few
+# minutes on two cores, the same time for each rate. This is the loss on text that the model has not seen:
 #
 # | hidden in training | 15 % | 20 % | 30 % | 40 % |
 # | --- | --- | --- | --- | --- |
 # | loss on held-out text | 4.552 | 4.489 | 4.485 | 4.472 |
 #
-# (All of them are judged with 15 % hidden.) A model with only minutes to learn profits from more questions per
-# sentence, and above 20 % the differences are small. Our presets hide 30 %. Functions that take a `masking_rate` have
-# the paper's 15 % as their default, and so does this notebook. Here is what other
-# rates do to a text:
+# (Each model is tested with 15 % hidden, whatever it was trained with.) A model that has only minutes to learn profits
+# from more questions in each sentence; above 20 % the differences are small. So our presets hide 30 %. Functions that
+# take a `masking_rate` keep the paper's 15 % as their default, and so does this notebook. Here is what other rates do
+# to a text:
 
 # %%
 for rate in (0.15, 0.3, 0.4):
@@ -261,8 +262,8 @@ for rate in (0.15, 0.3, 0.4):
 # %% [markdown]
 # ### A new mask at every visit
 #
-# The first BERT drew ten masks for each text beforehand, and saw these again and again. Ours are new in every epoch.
-# Each row of the picture is a visit to our pair. The dark tokens were chosen.
+# The first BERT drew ten masks for each text beforehand, and saw the same ten again and again. Ours are new in every
+# epoch. Each row of the picture is one visit to our pair. The dark tokens were chosen.
 
 # %%
 visits = []
@@ -283,8 +284,8 @@ ax.grid(False)
 # %% [markdown]
 # ## A batch
 #
-# Examples differ in length. The *collator* fills the shorter ones up with `[PAD]`, as in notebook 2, and makes a batch
-# of them:
+# Examples differ in length. The *collator* fills up the shorter ones with `[PAD]`, as in notebook 2, and stacks them
+# into a batch:
 
 # %%
 collate = PretrainingCollator(tokenizer.pad_token_id)

@@ -19,10 +19,10 @@
 #   each of the three is for.
 # - **Time:** 30 minutes.
 #
-# Every training of a BERT, pretraining as well as fine-tuning, repeats one step: compute how surprised the model is,
-# find the direction in which each parameter makes it less surprised, and go a little way. The idea is simple. But how
-# far is *a little way*? Three devices answer that, and this notebook builds them: **AdamW**, **gradient clipping** and
-# a **schedule**. Our example is
+# Training a BERT means repeating one step, in pretraining as well as in fine-tuning: compute how surprised the model
+# is, find the direction in which each parameter makes it less surprised, and go a little way. The idea is simple. But
+# how far is *a little way*? Three devices answer that question, and this notebook builds them: **AdamW**, **gradient
+# clipping** and a **schedule**. Our example is
 #
 # > **The file is opened for [MASK].**
 
@@ -55,7 +55,7 @@ tokenizer = BertTokenizer.from_pretrained(MODEL)
 # ## The gradient
 #
 # How surprised is the model by *reading*? In notebook 0 we counted bits, $-\log_2 p$. Training uses the natural
-# logarithm, $-\ln p$. It is the same up to a factor, and its derivative is simpler. This number is the **loss**.
+# logarithm, $-\ln p$, which is the same up to a factor and has a simpler derivative. This number is the **loss**.
 
 # %%
 inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
@@ -74,7 +74,7 @@ print(f"p(reading) = {(-loss).exp():.0%}, loss {loss:.3f}")
 # %% [markdown]
 # ### First with a loop
 #
-# Nudge a parameter, and see what becomes of the loss. The change of the loss divided by the nudge is the **gradient**
+# Nudge a parameter, and see what happens to the loss. The change in the loss, divided by the nudge, is the **gradient**
 # of that parameter. (We compute in double precision here, because the differences are tiny.)
 
 # %%
@@ -92,8 +92,8 @@ with torch.no_grad():
 # %% [markdown]
 # ### Then for all at once
 #
-# One nudge, two runs of the model. For 1.5 million parameters that would take hours. **Backpropagation** applies the
-# chain rule from the loss backwards, and gets all of them in about the time of two runs:
+# Each nudge takes two runs of the model. For 1.5 million parameters, that would take hours. **Backpropagation** applies
+# the chain rule from the loss backwards, and gets all gradients in about the time of two runs:
 
 # %%
 loss_of(exact).backward()
@@ -124,8 +124,8 @@ for rate in (0.00001, 0.0001, 0.001, 0.01, 1.0):
 assert loss_of(model) > loss  # the last rate was too large
 
 # %% [markdown]
-# Too small a rate gets nowhere, and with too large a rate the model is *more* surprised than before. It has overshot.
-# And there is no rate that is right for all parameters, because their gradients differ in size:
+# Too small a rate gets nowhere. With too large a rate, the model is *more* surprised than before: it has overshot. And
+# no rate is right for all parameters, because their gradients differ in size:
 
 # %%
 names = ["bert.encoder.layer.0.attention.query.weight", "bert.encoder.layer.1.feed_forward.down.weight"]
@@ -144,7 +144,8 @@ assert max(sizes) > 100 * min(sizes)
 # gradient is a million or a millionth, a step is never much longer than the learning rate.
 #
 # The W stands for **weight decay**. Each step also pulls every weight a little towards zero, so that no weight grows
-# without being needed. Adam once mixed this into the gradient, where $\sqrt v$ divided it away. AdamW keeps it apart.
+# unless it is needed. Adam used to mix this pull into the gradient, where $\sqrt v$ divided it away. AdamW keeps it
+# apart.
 #
 # $$ m \leftarrow \beta_1 m + (1 - \beta_1)\, g \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2 $$
 #
@@ -166,8 +167,8 @@ assert max(sizes) > 100 * min(sizes)
 #
 # ### One parameter, by hand
 #
-# Five gradients of one parameter. They point the same way most of the time, and the fourth is a hundred times as large
-# as the others:
+# Take one parameter and five of its gradients. Most of them point the same way, and the fourth is a hundred times as
+# large as the others:
 
 
 # %%
@@ -191,8 +192,8 @@ for t, g in enumerate((0.02, 0.03, -0.01, 3.0, 0.02), start=1):
 #
 # ### All parameters, against PyTorch
 #
-# The same function takes a matrix. Twenty steps on our sentence, by hand and with the package's optimizer. One detail:
-# the decay is for matrices only. A LayerNorm's scale belongs near 1, and a bias has no reason to be small.
+# The same function also takes a matrix. So we make twenty steps on our sentence, by hand and with the package's
+# optimizer. One detail: only matrices decay. A LayerNorm's scale belongs near 1, and a bias has no reason to be small.
 
 # %%
 theirs, ours = (BertForPreTraining.from_pretrained(MODEL).double() for _ in range(2))
@@ -221,13 +222,14 @@ for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
 print(f"p(reading) before each step: {chances[0]:.0%}, {chances[1]:.0%}, {chances[2]:.0%}, … {chances[-1]:.0%}")
 
 # %% [markdown]
-# Equal to PyTorch's. (And of course a model that sees a single sentence twenty times learns it by heart. Real training
+# Ours equals PyTorch's. (Of course, a model that sees a single sentence twenty times learns it by heart. Real training
 # shows it a new batch at every step.)
 #
 # ### What it is for, in a picture
 #
-# A loss is a landscape. Take a long, narrow valley, with a slope that is a hundred times as steep across as along.
-# Gradient descent must choose its rate for the steep side, and then crawls along the other. AdamW has a rate for each:
+# Think of the loss as a landscape: here a long, narrow valley, whose slope is a hundred times as steep across as along.
+# Gradient descent must choose its rate for the steep direction, and then crawls along the other. AdamW has a rate for
+# each:
 
 
 # %%
@@ -258,9 +260,9 @@ assert walk("AdamW")[-1].norm() < walk("gradient descent")[-1].norm()
 # %% [markdown]
 # ## Clipping
 #
-# Now and then a batch is so odd that its gradient is many times longer than usual. Even AdamW remembers it for a while,
-# in $m$ and $v$. So the gradient is **clipped** first. If the length of *all* gradients together, as one long vector,
-# is more than $c$, then all of them are scaled down to that length. The direction stays:
+# Now and then, a batch is so odd that its gradient is many times longer than usual. Even AdamW remembers it for a
+# while, in $m$ and $v$. So the gradient is **clipped** first. Take *all* gradients together as one long vector. If it
+# is longer than $c$, it is scaled down to that length; its direction stays the same:
 #
 # $$ g \leftarrow g \cdot \min\Big(1, \frac{c}{\lVert g \rVert + 10^{-6}}\Big) \qquad
 # \lVert g \rVert = \sqrt{\textstyle\sum_i g_i^2} $$
@@ -281,10 +283,11 @@ for p, g in zip(with_gradient(exact), clipped, strict=True):
 # %% [markdown]
 # ## The schedule
 #
-# The best rate changes during a run. At the start AdamW knows nothing: with one gradient seen, $\hat m / \sqrt{\hat v}$
-# is $\pm 1$ for *every* parameter, a full step on the word of a single batch. So the rate rises from 0 at first, the
-# **warm-up**. At the end, we no longer look for the valley but for its lowest point, and large steps would jump across
-# it. So the rate falls to 0. With $\rho$ the share of the run that is done, and $w$ that of the warm-up:
+# The best rate changes during a run. At the start, AdamW knows nothing: after a single gradient,
+# $\hat m / \sqrt{\hat v}$ is $\pm 1$ for *every* parameter, which means a full step on the word of one batch. So the
+# rate first rises from 0, in the **warm-up**. At the end, we are no longer looking for the valley but for its lowest
+# point, and large steps would jump across it. So the rate falls to 0. If $\rho$ is the share of the run that is done,
+# and $w$ the share of the warm-up, then
 #
 # $$ \eta = \eta_{\max} \cdot \begin{cases} \rho / w & \rho < w \\ (1 - \rho) / (1 - w) & \text{else} \end{cases} $$
 #
@@ -318,7 +321,7 @@ else:
 # %% [markdown]
 # ## The whole step
 #
-# So one step of training is this, in five lines. The next notebook runs them four hundred times:
+# So one step of training takes these five lines. The next notebook runs them four hundred times:
 #
 # ```python
 # loss = model(**batch).loss                                  # how surprised?

@@ -18,7 +18,8 @@
 #   read a real one.
 # - **Time:** 35 minutes. The two training runs take about a minute together.
 #
-# We compute both losses of BERT by hand, first for our sentence. Then we watch them fall in a small world where we know
+# A loss curve is the one thing that everybody watches during pretraining, and few can say what its heights mean. So we
+# first compute both of BERT's losses by hand, for our sentence. Then we watch them fall in a small world where we know
 # every probability: a toy language that a BERT learns in seconds. The curve bends at a height that we can compute
 # before training starts. We shall see why, and what takes a model past the bend.
 
@@ -62,9 +63,9 @@ labels = truth["input_ids"].clone()
 # %% [markdown]
 # ## The loss of masked language modelling
 #
-# Hide *opened*, *reading* and *error*. For each of them the model gives a score $z_v$ to every token of the vocabulary,
-# and the softmax makes probabilities of the scores. The loss is the surprise of notebook 0: $-\log$ of the probability
-# of the truth. It is 0 if the model was sure and right, and large if it was sure and wrong.
+# We hide *opened*, *reading* and *error*. For each of them, the model gives a score $z_v$ to every token of the
+# vocabulary, and the softmax turns the scores into probabilities. The loss is the surprise of notebook 0: $-\log$ of
+# the probability of the truth. It is 0 if the model was sure and right, and large if it was sure and wrong.
 #
 # $$ \mathcal L_{\mathrm{MLM}} = \sum_{n \in N} -\log p_n \quad\text{(textbook)} \qquad
 # \mathcal L_{\mathrm{MLM}} = \frac{1}{|N|} \sum_{n \in N} -\log p_n \quad\text{(code)}
@@ -99,7 +100,7 @@ for position in hidden[0].nonzero()[:, 0].tolist():
 print(f"sum {total:.3f} (textbook), mean {total / 3:.3f} (code)")
 
 # %% [markdown]
-# ### Then in two lines, then as in the package
+# ### The same in two lines, and as in the package
 
 # %%
 logits, targets = outputs.prediction_logits[hidden], labels[hidden]  # (3, V), (3,)
@@ -113,9 +114,9 @@ print(f"{by_hand:.3f}: as surprised as by a fair die with {by_hand.exp():.1f} si
 # %% [markdown]
 # ## The loss of next sentence prediction
 #
-# Does B follow A? There are two scores for two classes: 0 says that it follows, 1 that it is random. Textbooks write
-# one probability, and $y' = 1$ for "follows". Code writes a softmax over two classes, with $y = 0$ for "follows". It is
-# the same number, because the softmax of two scores is a sigmoid of their difference:
+# Does B follow A? The model gives two scores, one for each class: 0 means that B follows, 1 that B is random. Textbooks
+# write a single probability, and $y' = 1$ for "follows". Code writes a softmax over two classes, and $y = 0$ for
+# "follows". Both give the same number, because the softmax of two scores is the sigmoid of their difference:
 #
 # $$ \frac{e^{z_0}}{e^{z_0} + e^{z_1}} = \frac{1}{1 + e^{-(z_0 - z_1)}} = \sigma(z_0 - z_1) \qquad
 # \mathcal L_{\mathrm{NSP}} = -y' \log \sigma(z_0 - z_1) - (1 - y') \log\big(1 - \sigma(z_0 - z_1)\big) $$
@@ -131,7 +132,7 @@ for y, follows in ((IS_NEXT, 1), (IS_RANDOM, 0)):
     torch.testing.assert_close(nsp_loss(scores, torch.tensor([y])).item(), textbook, rtol=1e-4, atol=1e-5)
 
 # %% [markdown]
-# Pretraining minimises the sum of both. The reference computes the same number:
+# Pretraining minimises the sum of the two losses. The reference computes the same sum:
 
 # %%
 both = dict(labels=labels, next_sentence_label=torch.tensor([IS_NEXT]))
@@ -148,9 +149,9 @@ else:
 # %% [markdown]
 # ## A language small enough to know everything about
 #
-# Real text is too large to know what a perfect model would say. So we make a language. Every document is about one
-# thing. Each thing has two verbs, and each verb two purposes. Two thirds of the sentences begin with something else, so
-# that positions alone tell little. Our sentence is one of its sentences:
+# What would a perfect model say? In real text, nobody knows. So we make up a language in which we do. Every document is
+# about one thing. Each thing has two verbs, and each verb has two purposes. Two thirds of the sentences begin with an
+# extra phrase, so that a word's position alone says little. Our sentence belongs to this language, too:
 
 # %%
 verbs = {"file": "opened closed", "list": "sorted copied", "key": "made lost", "page": "printed turned"}
@@ -181,14 +182,14 @@ print(f"{corpus.n_documents} documents, {corpus.n_tokens:,} tokens, vocabulary {
 # %% [markdown]
 # ### What we know before training
 #
-# A model that knows nothing gives each of the $V$ tokens the same probability: its loss is $\ln V$. The first thing to
-# learn is how *frequent* each token is. A model that knows that, and nothing about the sentence, has as its loss the
-# **unigram entropy**
+# A model that knows nothing gives each of the $V$ tokens the same probability, so its loss is $\ln V$. The first thing
+# to learn is how *frequent* each token is. A model that knows this, but nothing about the sentence, has a loss called
+# the **unigram entropy**:
 #
 # $$ H = -\sum_v p_v \ln p_v $$
 #
-# with $p_v$ the share of token $v$ in the text (`share`). To get below $H$, a model must use the context, and that
-# means that its attention must work. The loss of NSP begins at $\ln 2$, a coin.
+# Here $p_v$ is the share of token $v$ in the text (`share`). To get below $H$, a model must use the context, which
+# means that its attention must work. The NSP loss begins at $\ln 2$, like the toss of a coin.
 
 # %%
 counts = np.bincount(corpus.ids, minlength=V)
@@ -199,9 +200,9 @@ print(f"ln V = {math.log(V):.2f}, unigram entropy {unigram_entropy:.2f}, ln 2 = 
 # %% [markdown]
 # ## Training
 #
-# The loop is the one that notebook 6 ended with: a batch, its loss, the gradients, clipped, and a step of AdamW, with a
-# learning rate that rises for a tenth of the run and then falls. `scripts/pretrain.py` does the same, with a progress
-# bar and checkpoints.
+# The loop is the one that notebook 6 ended with: take a batch, compute its loss, clip the gradients, and make a step of
+# AdamW. The learning rate rises for a tenth of the run and then falls. `scripts/pretrain.py` does the same, with a
+# progress bar and checkpoints.
 
 
 # %%
@@ -230,9 +231,9 @@ def train(model: BertForPreTraining, steps: int = 400, rate: float = 4e-3) -> np
 
 # %% [markdown]
 # We train two models, which differ only in how they start. One starts from noise, as BERT did. In the other, the heads
-# of the first layer start out looking at the tokens to their left and right, as you saw in notebook 2
-# (`look_at_neighbours`). It is still a plain BERT, and training may change every parameter. The noise has a standard
-# deviation of 0.08 in both. BERT's had 0.02, with which models as small as these learn more slowly.
+# of the first layer start out looking at the tokens to their left and right (`look_at_neighbours`), as you saw in
+# notebook 2. It is still a plain BERT, and training may change every one of its parameters. In both, the noise has a
+# standard deviation of 0.08. BERT used 0.02, with which models as small as these learn more slowly.
 
 # %%
 size = {"vocab_size": V, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256}
@@ -265,17 +266,17 @@ def draw(ax, column: int, heights: dict[str, float], title: str) -> None:
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 draw(left, 0, {"ln V": math.log(V), "unigram entropy": unigram_entropy}, "words (MLM)")
 draw(right, 1, {"ln 2": math.log(2)}, "sentence pairs (NSP)")
-legend = left.legend(loc="center right")
+legend = left.legend(loc="upper right", bbox_to_anchor=(1, 0.84))
 
 # %% [markdown]
 # Follow the dashed line. It falls fast, and then it **bends**, close to the unigram entropy. By then the model knows
-# how frequent words are, and its heads look everywhere and nowhere. It goes on only as, by chance, a head looks in a
-# useful direction a little more than in others, and is rewarded for it. In this tiny language the bend lasts for some
-# dozens of steps. With a real vocabulary and real sentences it becomes a **plateau**, on which a small model sits for
-# minutes or hours. (`docs/recipe.md` has measurements.)
+# how frequent words are, but its heads look everywhere and nowhere. It makes progress only when a head happens to look
+# a little more in a useful direction than in others, and is rewarded for it. In this tiny language, the bend lasts for
+# a few dozen steps. With a real vocabulary and real sentences it becomes a **plateau**, on which a small model sits for
+# minutes or hours (`docs/recipe.md` has measurements).
 #
-# The other model passes the same height in about half as many steps, because its heads already look at neighbours. And
-# NSP comes last: only a model that knows the words can tell which sentences belong together.
+# The other model passes the same height in about half as many steps, because its heads already look at neighbours. NSP
+# comes last: only a model that knows the words can tell which sentences belong together.
 
 # %%
 noise, near = runs["from noise"][:, 0], runs["looking at neighbours"][:, 0]
@@ -291,8 +292,8 @@ for name, losses in runs.items():
 # %% [markdown]
 # ### Does it know what is true?
 #
-# In this language we know the right probabilities. What follows *opened for*? Reading or writing, each one half of the
-# time. A perfect model would say exactly that, and could not do better.
+# In this language we know the right probabilities. What follows *opened for*? Reading half of the time, and writing the
+# other half. A perfect model would say exactly that, and could not do better.
 
 
 # %%

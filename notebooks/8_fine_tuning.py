@@ -18,8 +18,9 @@
 #   pretraining was worth.
 # - **Time:** 30 minutes.
 #
-# Pretraining taught our model about words by letting it guess them. Nobody needs the guesses. So we take off the heads
-# that guess, put on a new one with a few hundred parameters, and train it on a handful of labelled sentences.
+# Pretraining has taught our model about words by letting it guess them. Nobody needs the guesses themselves. So we take
+# off the heads that guess, put on a new one with a few hundred parameters, and train it on a handful of labelled
+# sentences.
 #
 # ![Pretraining is done once, fine-tuning for every task](../docs/images/diagrams/pretrain-finetune.svg)
 #
@@ -57,8 +58,8 @@ MODEL = "minibert-tiny"
 # %% [markdown]
 # ## Sixty-four labelled sentences
 #
-# We take eight nouns, four of each kind, in eight patterns that fit both. The test uses the same patterns with *other*
-# nouns. So the only part of a test sentence that was ever labelled is the pattern, and that is no help.
+# We take eight nouns, four of each kind, in eight patterns that fit both kinds. The test uses the same patterns with
+# *other* nouns. So all that a test sentence has in common with the labelled ones is its pattern, which is no help.
 
 # %%
 patterns = """The {} is returned by this method.|A new {} is created.|This is the name of the {}.|The {} must not be
@@ -85,9 +86,9 @@ print(len(train_set), "sentences to learn from,", len(test_set), "to test with; 
 # %% [markdown]
 # ## A new head
 #
-# In notebook 4 the pooler made one vector for a whole text, from that of `[CLS]`, and two rows of parameters decided
-# whether B follows A. The new head is built in the same way: one matrix with a row for each class (Devlin et al. 2019,
-# section 4.1; the bias is left out there):
+# In notebook 4, the pooler made one vector for the whole text from that of `[CLS]`, and two rows of parameters decided
+# whether B follows A. The new head is built in the same way: a matrix with one row for each class (Devlin et al. 2019,
+# section 4.1, which leaves out the bias):
 #
 # $$ u = \tanh(W^P x_{\texttt{[CLS]}} + b^P) \qquad z = W^C\, \mathrm{Dropout}(u) + b^C \qquad
 # \mathcal L = -\log \frac{e^{z_y}}{\sum_c e^{z_c}} $$
@@ -113,8 +114,8 @@ assert sum(new.values()) == 2 * 128 + 2
 # ## Frozen: train the new parameters only
 #
 # If the encoder does not change, then what it says about a sentence does not change either. So we run it once and keep
-# the vectors `features`. What remains is a regression with 258 parameters. Its gradient fits in a line. With the
-# probabilities $p$ that the model gives, and $y'$ that is 1 for the right class and else 0,
+# the vectors `features`. What remains is a logistic regression with 258 parameters, whose gradient fits on one line.
+# Let $p$ be the probabilities that the model gives, and let $y'$ be 1 for the right class and 0 for the other. Then
 #
 # $$ \frac{\partial \mathcal L}{\partial W^C} = \frac1N \sum_n (p_n - y'_n)\, u_n^\top $$
 #
@@ -177,7 +178,7 @@ loaded = model.load_state_dict({"classifier.weight": weight, "classifier.bias": 
 torch.testing.assert_close(model(**test_batch).logits.detach(), test_features @ weight.T + bias)
 
 # %% [markdown]
-# Half of the answers would be right by chance. Nobody told this model what *archive* or *deque* mean. It knows that
+# Half of the answers would be right by chance. Nobody told this model what *archive* or *deque* means. It knows that
 # from reading.
 #
 # The reference has the same classifier. This cell needs `transformers`.
@@ -245,15 +246,15 @@ ax.set(xlabel="accuracy on unseen nouns (dots: three seeds; dotted line: chance)
 ax.invert_yaxis()
 
 # %% [markdown]
-# All three learn the examples by heart. The fresh one has learned eight nouns, and knows nothing of any other: it might
-# as well throw a coin. The frozen one can use what the encoder happens to say at `[CLS]`. The full one may change what
-# it says, which is no gain here, with so few examples. What pretraining bought is the way from the words that have a
-# label to those that have none.
+# All three learn the examples by heart. The fresh one has learned eight nouns and knows nothing about any other: it
+# might as well toss a coin. The frozen one can use what the encoder happens to say at `[CLS]`. The full one may also
+# change what the encoder says, which gains nothing here, with so few examples. What pretraining bought is the way from
+# words that have a label to words that have none.
 #
 # ### What has changed inside
 #
-# The pooled vectors of the test sentences, in the two directions in which they differ most (principal components),
-# before and after full fine-tuning:
+# Here are the pooled vectors of the test sentences before and after full fine-tuning, drawn in the two directions in
+# which they differ most (the principal components):
 
 # %%
 with torch.no_grad():

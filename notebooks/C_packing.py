@@ -19,12 +19,12 @@
 #   [`model/packing.py`](../minibert/model/packing.py).
 # - **Time:** 25 minutes.
 #
-# The BERT on one page is right, and it is wasteful. Put our sentence into a batch with a text of a hundred tokens:
+# The BERT on one page is right, but wasteful. Put our sentence into a batch with a text of a hundred tokens:
 #
 # > **The file is opened for reading.**
 #
-# Now it is a hundred tokens long, too, and ninety of them are `[PAD]`. The mask makes sure that they do not matter. But
-# they are computed, in every layer.
+# Now it is a hundred tokens long, too, and ninety of them are `[PAD]`. The mask makes sure that they do not matter.
+# They are computed nevertheless, in every layer.
 #
 # ![A padded batch and the same batch packed](../docs/images/diagrams/padded-packed.svg)
 
@@ -60,8 +60,8 @@ package = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 # %% [markdown]
 # ## The page again
 #
-# Attention and layer are those of notebook 4, with dropout left out, because here we only compute. The parameters are
-# those of the package.
+# The attention and the layer are those of notebook 4. Dropout is left out, because we do not train here. The parameters
+# are those of the package.
 
 
 # %%
@@ -104,8 +104,8 @@ padded_layers = with_the_package_s_parameters(Layer)
 # %% [markdown]
 # ## What padding costs
 #
-# We draw 64 texts with lengths as in real collections: many short ones and a few long ones. What the words are does not
-# matter for the cost, so they are random. $T$ tokens lie in a rectangle of $B \times S$ places:
+# We draw 64 texts whose lengths are as in real collections: many short ones and a few long ones. The cost does not
+# depend on the words, so they are random. The $T$ tokens lie in a rectangle of $B \times S$ places:
 #
 # $$ \text{padding} = 1 - \frac{T}{B\,S} \qquad T = \sum_b n_b \qquad S = \max_b n_b $$
 #
@@ -156,7 +156,7 @@ for b in range(B):
 print("each text alone gives what it gives in the batch")
 
 # %% [markdown]
-# But small matrices keep a processor busy badly. Can we have both, large matrices and no padding?
+# But small matrices leave most of a processor idle. Can we have both, large matrices and no padding?
 #
 # ## Only attention needs to know
 #
@@ -165,8 +165,8 @@ print("each text alone gives what it gives in the batch")
 # They do not care in which text a token stands, nor whether there are texts at all. Only where queries meet keys do we
 # have to know which tokens belong together.
 #
-# So we drop the rectangle. The batch becomes one long matrix `(T, D)` of real tokens, text after text. Everything but
-# the middle of attention runs on it as it is. And the middle runs text by text:
+# So we drop the rectangle. The batch becomes one long matrix `(T, D)` of real tokens, text after text. Everything runs
+# on it as it is, except for the middle of attention, which runs text by text:
 
 
 # %%
@@ -206,8 +206,8 @@ print(f"{tuple(padded.shape)} became {tuple(packed.shape)}, and every token has 
 # %% [markdown]
 # ## All texts of one length together
 #
-# One thing is left to improve. The middle of attention runs 64 times, on small matrices. But texts of *equal* length
-# form a rectangle without padding. So sort the texts by length, and let attention run once for each length that occurs.
+# One thing is left to improve: the middle of attention runs 64 times, on small matrices. But texts of *equal* length
+# form a rectangle without padding. So sort the texts by length, and run attention once for each length that occurs.
 # This is what the package does on a CPU. Its `Packing` knows the order, and the way there and back:
 
 # %%
@@ -221,7 +221,7 @@ torch.testing.assert_close(theirs[mask], packed)
 print("equal to the package")
 
 # %% [markdown]
-# The reference computes the padded rectangle. At real tokens it gives the same:
+# The reference computes the padded rectangle. At real tokens, it gives the same numbers:
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -238,8 +238,8 @@ else:
 # %% [markdown]
 # ## What it buys
 #
-# We measure the four ways on your machine, each five times, and take the fastest of the five. (The numbers that are
-# kept in this notebook are those of two cores of a server. Yours will differ.)
+# We measure the four ways on your machine, five times each, and keep the fastest of the five. (The numbers stored in
+# this notebook come from two cores of a server. Yours will differ.)
 
 
 # %%
@@ -273,9 +273,9 @@ ax.invert_yaxis()
 
 # %% [markdown]
 # What does it cost? The forward pass is a little harder to read, because attention has to fold texts and unfold them
-# again. Whoever looks inside the model finds tokens in rows, and needs `unflatten`. And where all texts have the same
-# length, it buys nothing. The package pays this price in one file, and everything else in the model reads like your
-# page from notebook 4, with `(T, D)` in the place of `(B, S, D)`.
+# again. If you look inside the model, you find tokens in rows, and need `unflatten`. And if all texts have the same
+# length, packing buys nothing. The package pays this price in one file. Everything else in the model reads like your
+# page from notebook 4, with `(T, D)` in place of `(B, S, D)`.
 #
 # ## Exercises
 #

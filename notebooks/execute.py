@@ -1,6 +1,8 @@
 """Run notebooks from top to bottom and keep their outputs: every `N_name.py` becomes `N_name.ipynb`.
 
-The `.py` files are the sources: change those, then run this. It needs the extra `notebooks`.
+The `.py` files are the sources: change those, then run this. It needs the extra `notebooks`. The outputs go into the
+Chinese notebook in `zh/`, too, whose code is the same: a source from there is not run, but takes the outputs that its
+English notebook has.
 """
 
 import argparse
@@ -8,6 +10,8 @@ import hashlib
 from pathlib import Path
 
 import jupytext
+import nbformat
+from in_step import differences
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
@@ -16,7 +20,7 @@ from tqdm import tqdm
 from minibert.checkpoint.files import write_text
 from minibert.commands.run import run
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
 
 
 def main() -> None:
@@ -25,14 +29,21 @@ def main() -> None:
     options = parser.parse_args()
     for source in (bar := tqdm(options.sources or sorted(FOLDER.glob("[0-9A-Z]_*.py")), unit=" notebooks")):
         bar.set_postfix_str(source.stem)
-        write_text(source.with_suffix(".ipynb"), jupytext.writes(execute(source), fmt="ipynb"))
+        if source.resolve().parent == FOLDER / "zh":
+            write(source, with_outputs(source))
+            continue
+        write(source, execute(source))
+        if (chinese := FOLDER / "zh" / source.name).exists():
+            write(chinese, with_outputs(chinese))
+
+
+def write(source: Path, notebook: NotebookNode) -> None:
+    write_text(source.with_suffix(".ipynb"), jupytext.writes(notebook, fmt="ipynb"))
 
 
 def execute(source: Path) -> NotebookNode:
     """The notebook of a source, with the outputs of a kernel of its own. Raises `ValueError` where a cell fails."""
-    notebook = jupytext.read(source)
-    for cell in notebook.cells:
-        cell.id = hashlib.sha1(cell.source.encode()).hexdigest()[:12]  # the same at every run, so that it diffs well
+    notebook = read(source)
     try:
         NotebookClient(notebook, record_timing=False, coalesce_streams=True).execute()
     except CellExecutionError as error:
@@ -41,6 +52,25 @@ def execute(source: Path) -> NotebookNode:
         if cell.cell_type == "code":  # standard error has warnings about the machine, not about BERT
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     del notebook.metadata["language_info"]  # the version of the Python that ran it
+    return notebook
+
+
+def with_outputs(source: Path) -> NotebookNode:
+    """The notebook of a Chinese source, with the outputs of the English one. Raises `ValueError` if they differ."""
+    english, notebook = nbformat.read(FOLDER / f"{source.stem}.ipynb", as_version=4), read(source)
+    if found := differences(english, notebook):
+        raise ValueError(f"{source} is not in step with {FOLDER / source.stem}.ipynb: " + "; ".join(found))
+    for cell, original in zip(notebook.cells, english.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = original.outputs, original.execution_count
+    return notebook
+
+
+def read(source: Path) -> NotebookNode:
+    """A source as a notebook, whose cells have the same names at every run, so that it diffs well."""
+    notebook = jupytext.read(source)
+    for cell in notebook.cells:
+        cell.id = hashlib.sha1(cell.source.encode()).hexdigest()[:12]
     return notebook
 
 

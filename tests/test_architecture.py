@@ -51,7 +51,6 @@ BESIDE = {
 BESIDE["commands"] = {*ORDER, *BESIDE}
 
 
-
 def module_name(path: Path) -> str:
     """`minibert/text/pairs.py` -> "text.pairs"; of a package's `__init__.py`, the package."""
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")

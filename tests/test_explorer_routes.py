@@ -103,6 +103,7 @@ def test_no_other_file_is_to_be_had(address, path):
         get(f"{address}/explorer/{path}")
 
 
-def test_a_chapter_of_the_course(address):
-    chapter = Path(minibert.__file__).parent.parent / "notebooks" / "2_attention.py"
-    assert get(f"{address}/explorer/course/2_attention.py")[0] == chapter.read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", ["2_attention.py", "zh/2_attention.py"])
+def test_a_chapter_of_the_course(address, file):
+    chapter = Path(minibert.__file__).parent.parent / "notebooks" / file
+    assert get(f"{address}/explorer/course/{file}")[0] == chapter.read_text(encoding="utf-8")

@@ -29,11 +29,13 @@ def test_the_lines_that_matter_are_there(name):
         assert any(mark in text for text in texts), f"no line has {mark!r}"
 
 
+@pytest.mark.parametrize("language, folder", [("en", "."), ("zh", "zh")])
 @pytest.mark.parametrize("name", STATIONS)
-def test_the_chapter_has_the_heading(name):
-    station = STATIONS[name]
-    chapter = (COURSE / station.chapter).read_text(encoding="utf-8")
-    assert re.search(rf"^# #+ {re.escape(station.heading)}", chapter, flags=re.MULTILINE)
+def test_the_chapter_has_the_heading(name, language, folder):
+    words = json.loads((PACKAGE / "explorer" / "page" / f"strings.{language}.json").read_text(encoding="utf-8"))
+    chapter = (COURSE / folder / STATIONS[name].chapter).read_text(encoding="utf-8")
+    heading = words[f"course.{name}"]
+    assert re.search(rf"^# #+ {re.escape(heading)}", chapter, flags=re.MULTILINE)
     assert station_sources()[name]["has_course"]
 
 

@@ -135,8 +135,8 @@ def test_an_evaluation_file_that_does_not_fit(capsys, tmp_path, examples, class_
     ("said", "message"),
     [
         ("BertForSequenceClassification", r"its config says BertForSequenceClassification, but it lacks classifier"),
-        ("BertLMHeadModel", "its config says BertLMHeadModel, which is no class of minibert"),
-        ("Trainer", "its config says Trainer, which is no class of minibert"),
+        ("BertLMHeadModel", "its config says BertLMHeadModel, which is not a class of minibert"),
+        ("Trainer", "its config says Trainer, which is not a class of minibert"),
     ],
 )
 def test_a_checkpoint_that_is_not_what_it_says(capsys, tmp_path, said, message):

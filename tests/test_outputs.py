@@ -61,7 +61,7 @@ def test_a_mapping():
     assert outputs.pop("loss") == 2.0 and outputs.loss is None and outputs.pop("loss", 5) == 5
     del outputs["logits"]
     assert outputs.logits is None and "logits" not in outputs
-    with pytest.raises(KeyError, match="'nothing' is no field of Example; it has loss, logits, hidden_states"):
+    with pytest.raises(KeyError, match="'nothing' is not a field of Example; it has loss, logits, hidden_states"):
         outputs["nothing"] = 1
 
 

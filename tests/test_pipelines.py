@@ -146,7 +146,7 @@ def test_models_that_do_not_fit():
     with pytest.raises(TypeError, match="model: expected a folder, a name, .*there is no default"):
         minibert.pipeline("sentiment-analysis")
     for options in ({"dtype": "float16"}, {"model_kwargs": {"attn_implementation": "eager"}}):
-        with pytest.raises(ValueError, match="for a checkpoint that is loaded; this model is what it is"):
+        with pytest.raises(ValueError, match="only for loading a checkpoint, and this model is already loaded"):
             minibert.pipeline("fill-mask", model, tokenizer=tokenizer, **options)
     with pytest.raises(TypeError, match="FillMaskPipeline takes .*; got revision"):
         minibert.pipeline("fill-mask", model, tokenizer=tokenizer, revision="main")

@@ -1,6 +1,9 @@
 """Precision: bf16 where the machine has it in hardware, or where it is asked for."""
 
+import os
 import re
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -14,7 +17,15 @@ from minibert.model.precision import dtype_of, has_fast_bf16, mixed_precision, w
 def test_bf16_where_the_processor_has_it(monkeypatch, bf16, amx):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     assert has_fast_bf16() == (bf16 or amx)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor only where there is no GPU")
+def test_no_bf16_where_onednn_was_told_not_to_use_it():
+    probe = "from minibert.model.precision import has_fast_bf16; print(has_fast_bf16())"
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert subprocess.check_output([sys.executable, "-c", probe], env=environment, text=True) == "False\n"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks the processor only where there is no GPU")

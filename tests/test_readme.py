@@ -146,8 +146,10 @@ def names(section: str) -> Counter[str]:
 
 
 def links(section: str) -> Counter[str]:
-    """Without those from one language to the other."""
-    return Counter(LINK.findall(without_code(section))) - Counter(path.name for path in READMES)
+    """Without those from one language to the other; each leads to what is in its own."""
+    own = re.sub(r"(docs|notebooks)/zh\b", r"\1", without_code(section).replace(".zh.svg", ".svg"))
+    targets = [target.split("#")[0] for target in LINK.findall(own)]
+    return Counter(targets) - Counter(path.name for path in READMES)
 
 
 def numbers(section: str) -> Counter[str]:

@@ -35,11 +35,11 @@ def relinked(text: str, here: str, place_of: Callable[[str], str | None]) -> str
             return match[0]
         full = os.path.normpath(PurePosixPath(here).parent / path)
         place = place_of(full)
+        start = PurePosixPath(place_of(here) or here).parent
         if is_image:
-            return match[0]
+            return f"![{words}]({os.path.relpath(full, start)})"
         if place is None:
             return f"[{words}]({REPOSITORY}/blob/{BRANCH}/{full})" if REPOSITORY else words
-        start = PurePosixPath(place_of(here) or here).parent
         return f"[{words}]({os.path.relpath(place, start)}{'#' + anchor if anchor else ''})"
 
     return outside_code(text, lambda part: LINK.sub(link, part))

@@ -28,7 +28,7 @@ class Stage:
 
     def __init__(self, folder: Path, language: str) -> None:
         self.folder, self.language = folder, language
-        self.equations = equations.groups(ROOT / EQUATIONS)
+        self.equations = equations.groups(self.original(EQUATIONS)[0])
         self.readers = readers()
 
     def say(self, key: str) -> str:
@@ -52,7 +52,7 @@ class Stage:
         path = ROOT / page
         if self.language == "en":
             return path, ""
-        own = in_chinese(path)
+        own = ROOT / in_chinese(page)
         return (own, "") if own.exists() else (path, f"```{{note}}\n{self.say('not translated')}\n```\n\n")
 
     def write(self, place: str, text: str) -> None:
@@ -60,14 +60,14 @@ class Stage:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    def relink(self, text: str, page: str) -> str:
+    def relink(self, text: str, path: Path) -> str:
         """Links to the other language are left to the switch that every page has."""
         text = re.sub(r"^\[(中文|English)\]\([^)]*\)\n", "", text, flags=re.MULTILINE)
-        return links.with_papers(links.relinked(text, page, place_of))
+        return links.with_papers(links.relinked(text, str(path.relative_to(ROOT)), place_of))
 
     def write_page(self, page: str) -> None:
         path, remark = self.original(page)
-        text = self.relink(path.read_text(encoding="utf-8"), page)
+        text = self.relink(path.read_text(encoding="utf-8"), path)
         if page == EQUATIONS:
             text = links.with_functions(text, ROOT)
             sections = iter(range(len(self.equations)))
@@ -81,19 +81,19 @@ class Stage:
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                cell.source = self.relink(cell.source, page)
+                cell.source = self.relink(cell.source, path)
             elif REPOSITORY:
                 cell.source = cell.source.replace('repository = ""', f'repository = "{REPOSITORY}"')
-        text = path.read_text(encoding="utf-8")
-        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(remark + self.beside(page, text)))
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(remark + self.beside(page, path)))
         (self.folder / page).parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, self.folder / page)
 
-    def beside(self, page: str, text: str) -> str:
+    def beside(self, page: str, path: Path) -> str:
         """A box of links: the source that a notebook explains, its equations, the papers it cites."""
+        text = " ".join(path.read_text(encoding="utf-8").split())
         files = [file for file, pages in self.readers.items() if page in pages]
         groups = {g.section: g.title for file in files for g in equations.of_file(self.equations, file)}
-        papers = {cited: links.PAPERS[cited] for cited in links.PAPERS if cited in " ".join(text.split())}
+        papers = {cited: links.PAPERS[cited] for cited in links.PAPERS if cited in text}
         lines = {
             "source": [f"[`{file}`](#{annotated.target_of(file)})" for file in files],
             "equations": [f"[{title}](#equations-{section})" for section, title in groups.items()],
@@ -101,16 +101,16 @@ class Stage:
         }
         if REPOSITORY:
             colab = REPOSITORY.replace("https://github.com/", "https://colab.research.google.com/github/")
-            lines["run"] = [f"[Colab]({colab}/blob/{links.BRANCH}/{page})"]
+            lines["run"] = [f"[Colab]({colab}/blob/{links.BRANCH}/{path.relative_to(ROOT)})"]
         shown = [f"**{self.say(key)}** {' · '.join(found)}" for key, found in lines.items() if found]
         return "```{seealso}\n" + "\\\n".join(shown) + "\n```\n" if shown else ""
 
     def write_source(self, file: str) -> None:
         """A page of code, under its diagram and the notebooks that it is read with."""
-        top = []
+        top = [self.say("comments")] if self.say("comments") else []
         if reading := self.readers.get(file):
-            stems = [f"[{PurePosixPath(page).stem.replace('_', ' ')}](/{page})" for page in sorted(reading)]
-            top.append(f"**{self.say('notebooks')}** {' · '.join(stems)}")
+            titles = [f"[](/{page})" for page in sorted(reading)]  # a link without words has its page's title
+            top.append(f"**{self.say('notebooks')}** {' · '.join(titles)}")
         if REPOSITORY:
             top.append(f"[{self.say('source')}]({REPOSITORY}/blob/{links.BRANCH}/{file})")
         if file in DIAGRAMS:
@@ -163,23 +163,20 @@ def in_margin(file: str) -> str:
 @cache
 def written_pages() -> list[str]:
     """All pages of text, README first."""
-    docs = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md") if not is_chinese(path))
+    docs = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
     return ["README.md", "notebooks/README.md", *docs, "CONTRIBUTING.md", "CHANGELOG.md"]
 
 
 @cache
 def notebooks() -> list[str]:
     """The course in its order: numbers, then letters."""
-    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("*.ipynb") if not is_chinese(path))
+    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
-def in_chinese(path: Path) -> Path:
-    """Where the Chinese form of a page or a notebook lies: beside it."""
-    return path.with_name(f"{path.stem}.zh-CN{path.suffix}")
-
-
-def is_chinese(path: Path) -> bool:
-    return path.stem.endswith(".zh-CN")
+def in_chinese(page: str) -> str:
+    """Where the Chinese form of a page or a notebook lies."""
+    folder, _, name = page.rpartition("/")
+    return f"{folder}/zh/{name}" if folder else f"{PurePosixPath(page).stem}.zh-CN{PurePosixPath(page).suffix}"
 
 
 @cache
@@ -201,7 +198,7 @@ def place_of(path: str) -> str | None:
     if (ROOT / path).is_dir():
         inside = ("README.md", "__init__.py")
         return next((place_of(f"{path}/{name}") for name in inside if (ROOT / path / name).exists()), None)
-    path = path.replace(".zh-CN.", ".")
+    path = {in_chinese(page): page for page in (*written_pages(), *notebooks())}.get(path, path)
     if path == "README.md":
         return "index.md"
     if path in code_files():

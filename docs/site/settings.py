@@ -29,7 +29,7 @@ DIAGRAMS = {
 
 # What stands around the pages: (English, Chinese).
 WORDS = {
-    "Read along": ("Read along", "跟着读"),
+    "Read along": ("Read along", "伴读"),
     "The book: BERT in its source": ("The book: BERT in its source", "书：源码里的 BERT"),
     "The other rooms": ("The other rooms", "其他房间"),
     "Reference": ("Reference", "参考"),
@@ -37,8 +37,9 @@ WORDS = {
     "source": ("Source", "源码"),
     "equations": ("Equations", "公式"),
     "papers": ("Papers", "论文"),
-    "notebooks": ("Notebooks", "笔记本"),
+    "notebooks": ("Notebooks", "课程"),
     "run": ("Run it in Colab", "在 Colab 中运行"),
     "not translated": ("", "本页还没有中文版，以下是英文原文。"),
+    "comments": ("", "代码中的注释和文档字符串均为英文。"),
     "docstrings": ("From the docstrings of the code.", "取自代码中的文档字符串，均为英文。"),
 }

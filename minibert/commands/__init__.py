@@ -1,4 +1,4 @@
-"""What one types: a file for each `minibert ...` command, which reads its options and calls a job.
+"""What you type: a file for each `minibert ...` command, which reads its options and calls a job.
 
 Read `run` first: what all of them share.
 """

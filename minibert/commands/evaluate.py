@@ -3,7 +3,7 @@
 Text: the loss and the accuracy of masked language modelling and the accuracy of next sentence prediction, on the same
 pairs and masks at every run; and the pseudo-perplexity of some sentences, every token of which is hidden alone.
 Minimal pairs: how often the right one of two sentences is the likelier one (chance: 50%).
-Several processes of `torchrun` share the work, and print once what one would.
+Several processes of `torchrun` share the work, and print the result once.
 """
 
 import argparse

@@ -85,7 +85,7 @@ def load(checkpoint: Checkpoint) -> BertPreTrainedModel:
     said = saved_as(checkpoint)
     model_class = getattr(minibert, said, None)
     if not (isinstance(model_class, type) and issubclass(model_class, BertPreTrainedModel)):
-        raise CheckpointError(f"{checkpoint.name}: its config says {said}, which is no class of minibert")
+        raise CheckpointError(f"{checkpoint.name}: its config says {said}, which is not a class of minibert")
     with quiet_loading():
         model, info = model_class.from_pretrained(checkpoint, output_loading_info=True)
         missing = info["missing_keys"]

@@ -1,4 +1,4 @@
-"""Print what a BERT would put in the place of [MASK]."""
+"""Print the words that a BERT would put in place of [MASK]."""
 
 import argparse
 

@@ -1,7 +1,7 @@
-"""Fine-tune a BERT on labelled text, or with no arguments on docstrings: which package does each come from?
+"""Fine-tune a BERT on labelled text. Without arguments: on docstrings, to tell which package each comes from.
 
-Files for classification, regression and contrastive training have named columns (.tsv, .csv, .jsonl). For tagging they
-have a word and its tag in every line, as in CoNLL's; for questions they are SQuAD's JSON.
+Files for classification, regression and contrastive training have named columns (.tsv, .csv, .jsonl). Files for tagging
+have a word and its tag on every line, as in CoNLL's; for questions they are SQuAD's JSON.
 """
 
 import argparse

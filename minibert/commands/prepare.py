@@ -1,4 +1,4 @@
-"""Tokenize a corpus once, into a folder that `minibert pretrain --data FOLDER` trains from, again and again."""
+"""Tokenize a corpus once, into a folder from which `minibert pretrain --data FOLDER` can train any number of times."""
 
 import argparse
 

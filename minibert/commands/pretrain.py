@@ -1,4 +1,4 @@
-"""Pretrain a small BERT on your own text, or with no arguments on Python's documentation."""
+"""Pretrain a small BERT on your own text, or, without arguments, on Python's documentation."""
 
 import argparse
 from pathlib import Path

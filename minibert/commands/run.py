@@ -1,4 +1,4 @@
-"""What every command shares: its options are read, and bad input ends in one clear line, never in a traceback."""
+"""What all commands share: they read options, and end in one clear line for bad input, never in a traceback."""
 
 import argparse
 import os

@@ -58,7 +58,7 @@ def _or_refuse(answer: Any, *arguments: Any) -> dict[str, Any]:
 def _add_files(router: APIRouter) -> None:
     """The files of the page, and the chapters of the course: these names, and no other path."""
     files = {path.name: path for path in PAGE.iterdir() if path.suffix in MEDIA_TYPES}
-    chapters = {station.chapter for station in STATIONS.values() if (COURSE / station.chapter).is_file()}
+    chapters = {f"{folder}{station.chapter}" for station in STATIONS.values() for folder in ("", "zh/")}
 
     @router.get("/")
     def page() -> Response:
@@ -70,9 +70,9 @@ def _add_files(router: APIRouter) -> None:
             raise HTTPException(404, f"the page has no file {file!r}")
         return _file(files[file])
 
-    @router.get("/explorer/course/{chapter}")
+    @router.get("/explorer/course/{chapter:path}")
     def chapter_of_course(chapter: str) -> Response:
-        if chapter not in chapters:
+        if chapter not in chapters or not (COURSE / chapter).is_file():
             raise HTTPException(
                 404, f"no chapter {chapter!r} is here: the course is in the repository, not in the wheel"
             )

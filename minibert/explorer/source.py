@@ -25,8 +25,7 @@ class Station:
 
     functions: tuple[Callable[..., Any], ...]
     marks: tuple[str, ...]  # parts of the lines that matter most
-    chapter: str  # a file of the course
-    heading: str  # one in there
+    chapter: str  # a file of the course; its heading is one of the words of the page
 
 
 STATIONS = {
@@ -34,46 +33,35 @@ STATIONS = {
         (wordpiece.build_backend, wordpiece.post_processor),
         ("WordPiece(", "BertPreTokenizer(", "pair="),
         "1_embeddings.py",
-        "From text to numbers",
     ),
-    "embeddings": Station(
-        (Embeddings.forward,), ("x = word_vectors", "self.norm(x)"), "1_embeddings.py", "Three look-ups"
-    ),
+    "embeddings": Station((Embeddings.forward,), ("x = word_vectors", "self.norm(x)"), "1_embeddings.py"),
     "attention": Station(
         (scaled_dot_product_attention, MultiHeadSelfAttention.forward),
         ("scores = query", "weights = scores", "return weights @ value", "query, key, value =", "self.mix("),
         "2_attention.py",
-        "One head, one number at a time",
     ),
-    "switches": Station(
-        (recording._without_heads,), ("context[:, heads] = 0.0",), "9_attention_maps.py", "Doubt 2: a beautiful map"
-    ),
+    "switches": Station((recording._without_heads,), ("context[:, heads] = 0.0",), "9_attention_maps.py"),
     "stream": Station(
         (EncoderLayer.forward, FeedForward.forward, readings.logit_lens),
         ("self.attention_norm(", "self.feed_forward_norm(", "self.down(", "model.mlm_head(", "moved = "),
         "4_bert.py",
-        "The answer forms along the stream",
     ),
-    "answer": Station(
-        (MLMHead.forward,), ("self.decoder(",), "7_pretraining.py", "The loss of masked language modelling"
-    ),
+    "answer": Station((MLMHead.forward,), ("self.decoder(",), "7_pretraining.py"),
     "pair": Station(
         (Pooler.forward, NSPHead.forward),
         ("self.activation(", "self.linear("),
         "7_pretraining.py",
-        "The loss of next sentence prediction",
     ),
     "classes": Station(
         (BertForSequenceClassification.forward, BertForTokenClassification.forward),
         ("logits = self.classifier(",),
         "8_fine_tuning.py",
-        "A new head",
     ),
 }
 
 
 def station_sources() -> dict[str, dict[str, Any]]:
-    """{station: its `snippets`, each with `file`, `name`, `first_line` and `lines`; its `chapter`, `heading`}.
+    """{station: its `snippets`, each with `file`, `name`, `first_line` and `lines`; its `chapter`}.
 
     A line is [text, whether it matters most]. `has_course`: whether the chapter's file is there to be read.
     """
@@ -81,7 +69,6 @@ def station_sources() -> dict[str, dict[str, Any]]:
         name: {
             "snippets": [_snippet(function, station.marks) for function in station.functions],
             "chapter": station.chapter,
-            "heading": station.heading,
             "has_course": (COURSE / station.chapter).is_file(),
         }
         for name, station in STATIONS.items()

@@ -55,7 +55,7 @@ def _questions(paragraph: Any, article: str) -> Iterator[Question]:
         text = _field(entry, "question", str, place)
         answers = _field(entry, "answers", list, place)
         if entry.get("is_impossible") or not answers:
-            raise ValueError(f"{place}: has no answer, as some of SQuAD 2.0 have not; leave such questions out")
+            raise ValueError(f"{place}: has no answer, like some questions of SQuAD 2.0; leave such questions out")
         for answer in answers:
             start, words = _field(answer, "answer_start", int, place), _field(answer, "text", str, place)
             found = context[start : start + len(words)] if start >= 0 else ""

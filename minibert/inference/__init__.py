@@ -1,6 +1,6 @@
 """Using a trained model.
 
-Read `fill_mask` with `base` and `batching` first; every other pipeline is a file, and `pipelines` knows them all. What
-a folder of sentence-transformers says is in `sentence_folder`, what that means in `sentence_modules`; `fast_layers`
-computes in bfloat16. Then come `export`, and what looks into a model: `plots`, `parity`, `pseudo_likelihood`.
+Read `fill_mask` with `base` and `batching` first. Each of the other pipelines has a file, and `pipelines` lists them
+all. `sentence_folder` reads the settings of sentence-transformers, `sentence_modules` carries them out; `fast_layers`
+computes in bfloat16. Then come `export` and the tools that look into a model: `plots`, `parity`, `pseudo_likelihood`.
 """

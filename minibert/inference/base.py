@@ -47,11 +47,11 @@ class Pipeline:
     """A model and its tokenizer, to be called with one input or with many. A subclass says in `run` what a result is.
 
     Args:
-        model: any that has the task's head; it is computed in eval mode, and stays as it is.
+        model: any model with the task's head. It runs in eval mode, and is not changed.
         layers_dtype: what the encoder's layers are computed in (`FastLayers`), perhaps `torch.int8`; None: what the
             model is in.
         batch_size: how many texts are computed at once, at most. (How many it is depends on how long they are.)
-        options: of `run`, for all calls that do not say otherwise.
+        options: of `run`, used in every call that does not set them.
 
     Raises: `TypeError` for an unknown option.
     """
@@ -74,12 +74,12 @@ class Pipeline:
         self._run_batches: Callable[..., list] = run_in_batches
 
     def __call__(self, inputs: Any, *, batch_size: int | None = None, **options: Any) -> Any:
-        """The result of `inputs`; of a list, the list of results in the same order, whatever the batches.
+        """The result for `inputs`; for a list, the list of results in the same order, however they are batched.
 
         Anything else that can be iterated over (a generator, a data set) gives an iterator, which computes results as
         they are asked for, `batch_size` or else `READ_AHEAD` of them at a time.
 
-        batch_size, options: as of the constructor, over which they win.
+        batch_size, options: as for the constructor, whose values they override.
         Raises `InputError` for an input that the task cannot work on, `TypeError` for an unknown option.
         """
         if batch_size is not None:
@@ -110,7 +110,7 @@ class Pipeline:
         return other
 
     def computed_by(self, run_batches: Callable[..., list]) -> Self:
-        """The same pipeline, with something else in the place of `batching.run_in_batches`: a queue, for example."""
+        """The same pipeline, with something else in place of `batching.run_in_batches`: a queue, for example."""
         other = copy.copy(self)
         other._run_batches = run_batches
         return other
@@ -137,7 +137,7 @@ class Pipeline:
 
     @property
     def max_length(self) -> int:
-        """How many tokens are read at once, [CLS] and [SEP] included: what model and tokenizer allow.
+        """How many tokens are read at once, with [CLS] and [SEP]: as many as model and tokenizer allow.
 
         Raises `ValueError` if that leaves no room for a text.
         """
@@ -261,7 +261,7 @@ def at_least_one(name: str, value: int, or_else: str = "") -> int:
 
 
 def finite(x: Tensor) -> Tensor:
-    """`x` itself. Raises `ValueError` if there are other things than numbers in it: no answer can be made of them."""
+    """Return `x`. Raises `ValueError` if it has NaN or infinity in it, from which no answer can be made."""
     if not torch.isfinite(x).all():
         raise ValueError("the model gives NaN or infinity: its weights are broken, or too large for its dtype")
     return x
@@ -270,7 +270,7 @@ def finite(x: Tensor) -> Tensor:
 def rows_of(padded: Tensor, mask: Tensor) -> list[Tensor]:
     """(B, S, ...) -> for each sequence its n real tokens, (n, ...) in fp32 on the CPU, and no view of the batch.
 
-    Raises `ValueError` for numbers that are none.
+    Raises `ValueError` for NaN or infinity.
     """
     padded = padded.to("cpu", torch.float32)
     return [finite(row[:length].clone()) for row, length in zip(padded, mask.sum(1).tolist(), strict=True)]

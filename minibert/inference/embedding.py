@@ -51,7 +51,7 @@ class FeatureExtractionPipeline(EncoderPipeline):
 class SentenceSimilarityPipeline(EncoderPipeline):
     """For models that were trained to bring similar sentences together (Reimers & Gurevych 2019), or any other.
 
-    All that a folder of sentence-transformers says is obeyed; other checkpoints get the mean over the tokens.
+    Settings in a sentence-transformers folder are followed; other checkpoints get the mean over the tokens.
     """
 
     def run(self, inputs: list[dict]) -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""Fill-mask: what a masked language model would put in the place of [MASK]."""
+"""Fill-mask: which words a masked language model would put in place of [MASK]."""
 
 import logging
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ class FillMaskPipeline(Pipeline):
 
         A candidate is {"score": its probability, "token": its id, "token_str", "sequence": the text with it}. For a
         text with several masks there is a list of candidates for each mask, each as if the others stayed masked.
-        (A list of one text gives a list of one result, as any list does; the reference then leaves out the outer one.)
+        (A list of one text gives a list of one result, as any list does; the reference drops the outer list.)
 
         Args:
-            targets: the candidates are these words alone, each with the probability that it has among all words. Of a
-                word that the vocabulary does not have its first piece is taken, with a warning, as in the reference.
-            cut: `truncation`, `max_length` and `padding`, as for `Pipeline.encode`; but the default is not to cut.
+            targets: consider only these words, each with the probability that it has among all words. If a word is
+                not in the vocabulary, its first piece is used, with a warning, as in the reference.
+            cut: `truncation`, `max_length` and `padding`, as for `Pipeline.encode`, but by default nothing is cut.
 
         Raises: `InputError` for a text without a mask, or one that is longer than the model.
         """

@@ -133,7 +133,7 @@ def _opened(model: Any, options: dict[str, Any], loading: dict[str, Any]) -> Che
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         raise TypeError(f"model: expected a folder, a name, or a model of minibert (there is no default), found {kind}")
     if loading:
-        raise ValueError(f"{', '.join(loading)}: for a checkpoint that is loaded; this model is what it is")
+        raise ValueError(f"{', '.join(loading)}: only for loading a checkpoint, and this model is already loaded")
     return None
 
 

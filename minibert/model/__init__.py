@@ -1,7 +1,7 @@
-"""BERT itself. A book, to be read in this order:
+"""BERT itself: a book, to be read in this order:
 
-`embeddings`, `attention`, `encoder`, `bert`, `heads`, `losses`, `tasks`. Nothing else is needed to understand the
-model; what follows is read afterwards.
+`embeddings`, `attention`, `encoder`, `bert`, `heads`, `losses`, `tasks`. You need nothing else to understand the model;
+read the rest afterwards.
 
 How it is made robust: `config` (every number that defines a BERT), `inputs` (what a batch must look like), `outputs`,
 `pretrained` (the base class) with `weights` (loading and saving), `skeleton` and `changes`. How it is made fast:
@@ -17,6 +17,6 @@ The dimension letters of every shape comment in this package:
     L  encoder layers                    C  classes
 
 "The reference" is Hugging Face's `transformers`, with which every number is compared. Where sequences of equal
-length are gathered, n is that length; where rows may be anything (tokens, labels, texts),
+length are gathered, n is that length. Where rows may be anything (tokens, labels, texts),
 there are N of them.
 """

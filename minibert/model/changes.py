@@ -1,4 +1,4 @@
-"""Looking into a model and changing it: its embeddings, what of it is trained, how much memory that takes."""
+"""Looking into a model and changing it: its embeddings, which parts are trained, how much memory that takes."""
 
 import re
 from typing import Any, Self
@@ -35,7 +35,7 @@ class ModelChanges(nn.Module):
 
     @classmethod
     def can_generate(cls) -> bool:
-        """False: a BERT fills in words, and does not go on with a text."""
+        """False: a BERT fills in words, and does not continue a text."""
         return False
 
     def set_attn_implementation(self, attn_implementation: str) -> None:

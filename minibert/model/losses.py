@@ -1,4 +1,4 @@
-"""The losses. Each is a mean over the labels that are there, and zero, not NaN, where there is none.
+"""The losses. Each is a mean over the labels that are given; without any, it is zero, not NaN.
 
 MLM and NSP are the two of pretraining (Devlin et al. 2019, section 3.1, tasks 1 and 2). Textbooks write both as
 sums of -log p; code everywhere takes the mean, so that the learning rate does not depend on the batch size.
@@ -21,7 +21,7 @@ def cross_entropy(
 
     Args:
         logits: (N, C)
-        labels: (N,) class numbers; raises `ValueError` for one that is no class
+        labels: (N,) class numbers; raises `ValueError` for a number that is not a class
         label_count: divide by this instead of the number of labels. Of two batches with 2 and 6 labels, both divide by
             4, the mean; then the mean of the two losses is the mean over all 8 labels.
     """

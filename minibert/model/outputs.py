@@ -51,7 +51,7 @@ class ModelOutput(dict):
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name not in self._names():
-            raise KeyError(f"{name!r} is no field of {type(self).__name__}; it has {', '.join(self._names())}")
+            raise KeyError(f"{name!r} is not a field of {type(self).__name__}; it has {', '.join(self._names())}")
         setattr(self, name, value)
 
     def __delitem__(self, name: str) -> None:

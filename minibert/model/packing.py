@@ -17,7 +17,7 @@ On a CPU, sequences lie in it in the order of their lengths, so that those of eq
 attention takes them together. On a GPU, where each of those calls would cost more than it computes, one kernel reads
 the flat matrix and the offsets at which its sequences begin; where there is no such kernel, attention alone gets the
 padded batch back. The gain: no work is done on padding, anywhere else. The price: on a CPU attention runs once for
-each length that occurs, and whoever looks inside the model (hooks, for example) finds tokens in rows, not sequences;
+each length that occurs, and if you look inside the model (with hooks, for example), you find tokens, not sequences;
 `unflatten` brings anything (T, ...) back into the shape of the batch. On a CPU, the batch above is
 
     groups = [(1, 1), (2, 3)]               one sequence of one token, then two of three
@@ -206,7 +206,7 @@ def fused_attention(
 
 
 def is_on_gpu(x: Tensor) -> bool:
-    """Whether a value of `x` can only be had by waiting for the device that computes it."""
+    """Whether reading a value of `x` means waiting for the device that computes it."""
     return x.is_cuda
 
 

@@ -14,9 +14,11 @@ def has_fast_bf16() -> bool:
     """Whether this machine multiplies bfloat16 matrices in hardware; where it does not, bf16 is slower than fp32."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # There is no public name for these yet; without them, the answer is no.
+    # There is no public name for these yet; without them, the answer is no. And what the processor has, oneDNN may have
+    # been told not to use (ONEDNN_MAX_CPU_ISA).
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    has_instructions = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    return has_instructions and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def mixed_precision() -> dict[str, Any]:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class BertPreTrainedModel(ModelChanges, ReferenceNames):
     """Base class. A model with a task holds its encoder as `self.bert`; `BertModel` is the encoder itself.
 
-    A user's subclass makes its parts in `__init__`, and ends it with `self.post_init()`.
+    A subclass of your own makes its parts in `__init__`, and calls `self.post_init()` at the end.
     """
 
     config_class = BertConfig
@@ -108,9 +108,9 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
         Args:
             model_args: further arguments of the model's class.
             config: use this config instead of the checkpoint's.
-            dtype: the parameters' type, a `torch.dtype` or its name; "auto": as the file has it.
+            dtype: the parameters' type, a `torch.dtype` or its name; "auto": the type in the file.
             torch_dtype: the older name of `dtype`.
-            ignore_mismatched_sizes: initialise a head of another size anew instead of raising.
+            ignore_mismatched_sizes: draw a head whose size differs anew, instead of raising an error.
             output_loading_info: also return {"missing_keys", "unexpected_keys", "mismatched_keys"}.
             device_map: a device to put the whole model on.
             use_safetensors: as for `Checkpoint.weights`.
@@ -174,9 +174,9 @@ class BertPreTrainedModel(ModelChanges, ReferenceNames):
         """Write `config.json` and `model.safetensors` in the form that `transformers` loads.
 
         Args:
-            is_main_process: False: of several processes another one writes, and this call does nothing.
+            is_main_process: False: another process writes, and this call does nothing.
             state_dict: write these tensors instead of the model's.
-            safe_serialization: True; a format that can hold code is not written.
+            safe_serialization: must be True; a format that can hold code is not written.
 
         Raises: `ValueError` for a model that would not come back from the file: see `weights.check_fits`.
         """

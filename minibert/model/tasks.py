@@ -1,7 +1,7 @@
 """The seven models with a task: the encoder, one or two heads, and a loss when labels are given.
 
-All of them take the arguments of `BertModel.forward`, by position or by name, and pass them on as they are; what
-stands in their own signatures is what the task adds. Heads and losses work on the flat matrix of real tokens, so
+All of them take the arguments of `BertModel.forward`, by position or by name, and pass them on unchanged; their own
+signatures only have what the task adds. Heads and losses work on the flat matrix of real tokens, so
 padding is neither computed nor counted, and labels at masked positions are ignored.
 """
 
@@ -73,7 +73,7 @@ class BertForPreTraining(BertPreTrainedModel):
         label_count: float | None = None,
         **named_inputs: Tensor | bool | None,
     ) -> PreTrainingOutput:
-        """The loss is the sum of both tasks' means, and there only when both labels are given.
+        """The loss is the sum of both tasks' means; it is computed only if both labels are given.
 
         Args:
             labels: (B, S) original token ids, IGNORE_INDEX at positions that are not predicted.
@@ -180,7 +180,7 @@ class BertForSequenceClassification(BertPreTrainedModel):
     def forward(
         self, *inputs: Tensor | None, labels: Tensor | None = None, **named_inputs: Tensor | bool | None
     ) -> TaskOutput:
-        """What the labels mean is told by `config.problem_type`, else from them and the number of classes.
+        """`config.problem_type` says what the labels mean; if it is unset, they and the number of classes do.
 
         Args:
             labels: (B,) class numbers; or (B, C) of 0.0 and 1.0 for several classes at once; or, with one class,
@@ -250,7 +250,7 @@ class BertForQuestionAnswering(BertPreTrainedModel):
         label_count: float | None = None,
         **named_inputs: Tensor | bool | None,
     ) -> QuestionAnsweringOutput:
-        """The loss is there only when both positions are given.
+        """The loss is computed only if both positions are given.
 
         Args:
             start_positions, end_positions: (B,) columns of the answer's first and last token.

@@ -289,7 +289,7 @@ def quiet_loading() -> Iterator[None]:
 
 
 def report(info: dict[str, Any], path: Path, model_name: str) -> None:
-    """Say, in one message, what the file lacked and what it had too much."""
+    """Say, in one message, what the file lacked and what it had in excess."""
     drawn = [*info["missing_keys"], *(key for key, _, _ in info["mismatched_keys"])]
     lines = []
     if drawn:

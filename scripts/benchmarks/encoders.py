@@ -3,7 +3,11 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
+import ctranslate2
+import numpy
+import openvino
 import sentence_transformers
 import torch
 import torch.nn.functional as F
@@ -14,6 +18,7 @@ import minibert
 from minibert.inference.export import OnnxModel, export_onnx, quantize_int8
 
 Encoder = Callable[[Sequence[str]], Tensor]  # N texts -> (N, D)
+Engine = Callable[..., SimpleNamespace]  # a batch -> `last_hidden_state`
 
 BATCH = 32  # texts, for those who batch by number
 REFERENCE = "transformers, sorted"
@@ -30,15 +35,16 @@ def encoders(model: Path, device: str) -> dict[str, Encoder]:
     if device == "cuda":
         return found | {"transformers bf16, sorted": ReferenceEncoder(model, device, torch.bfloat16)}
     sentences = sentence_transformers.SentenceTransformer(str(model), device=device)
-    onnx, int8 = onnx_models(model)
-    return found | {
-        "transformers, as they come": ReferenceEncoder(model, device, is_sorted=False),
-        "sentence-transformers": lambda texts: sentences.encode(
-            list(texts), batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False
-        ),
-        "onnxruntime fp32, sorted": ReferenceEncoder(model, device, run=onnx),
-        "onnxruntime int8, sorted": ReferenceEncoder(model, device, run=int8),
-    }
+    return (
+        found
+        | {
+            "transformers, as they come": ReferenceEncoder(model, device, is_sorted=False),
+            "sentence-transformers": lambda texts: sentences.encode(
+                list(texts), batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False
+            ),
+        }
+        | {f"{name}, sorted": ReferenceEncoder(model, device, run=run) for name, run in engines(model).items()}
+    )
 
 
 class ReferenceEncoder:
@@ -50,10 +56,10 @@ class ReferenceEncoder:
         device: str,
         dtype: torch.dtype = torch.float32,
         is_sorted: bool = True,
-        run: OnnxModel | None = None,
+        run: Engine | None = None,
     ) -> None:
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-        self.model = run or transformers.AutoModel.from_pretrained(model, dtype=dtype).to(device).eval()
+        self.run = run or transformers.AutoModel.from_pretrained(model, dtype=dtype).to(device).eval()
         self.device = device
         self.is_sorted = is_sorted
 
@@ -65,20 +71,54 @@ class ReferenceEncoder:
         vectors: list[Tensor] = [torch.empty(0)] * len(texts)
         for chosen in (order[start : start + BATCH] for start in range(0, len(order), BATCH)):
             inputs = self.tokenizer([texts[i] for i in chosen], padding=True, return_tensors="pt").to(self.device)
-            hidden, mask = self.model(**inputs).last_hidden_state.float(), inputs["attention_mask"][:, :, None]
+            hidden, mask = self.run(**inputs).last_hidden_state.float(), inputs["attention_mask"][:, :, None]
             means = (hidden * mask).sum(1) / mask.sum(1)  # (B, D)
             for i, vector in zip(chosen, F.normalize(means, dim=1).cpu(), strict=True):
                 vectors[i] = vector
         return torch.stack(vectors)
 
 
-def onnx_models(model: Path) -> tuple[OnnxModel, OnnxModel]:
-    """The checkpoint in onnxruntime, in fp32 and with int8 weights."""
+def engines(model: Path) -> dict[str, Engine]:
+    """The checkpoint in runtimes that compile it for the processor, each as fast as it can and in fp32."""
     with tempfile.TemporaryDirectory() as folder:
-        fp32, int8 = Path(folder) / "model.onnx", Path(folder) / "model.int8.onnx"
+        fp32, int8, converted = (Path(folder) / name for name in ("model.onnx", "model.int8.onnx", "ctranslate2"))
         export_onnx(minibert.BertModel.from_pretrained(model), fp32)
         quantize_int8(fp32, int8)
-        return OnnxModel(fp32), OnnxModel(int8)
+        ctranslate2.converters.TransformersConverter(str(model)).convert(str(converted))
+        return {
+            "onnxruntime fp32": OnnxModel(fp32),
+            "onnxruntime int8": OnnxModel(int8),
+            "openvino fp32": OpenVinoModel(fp32, "f32"),
+            "openvino auto": OpenVinoModel(fp32),
+            "ctranslate2 fp32": CTranslate2Model(converted, "float32"),
+            "ctranslate2 int8": CTranslate2Model(converted, "int8_float32"),
+        }
+
+
+class OpenVinoModel:
+    """An exported file in OpenVINO: in the number format it likes best on this processor, unless it is told one."""
+
+    def __init__(self, path: Path, precision: str | None = None) -> None:
+        hints = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        hints |= {"INFERENCE_PRECISION_HINT": precision} if precision else {}
+        self.model = openvino.Core().compile_model(path, "CPU", hints)
+
+    def __call__(self, **batch: Tensor) -> SimpleNamespace:
+        outputs = self.model({name.any_name: batch[name.any_name].numpy() for name in self.model.inputs})
+        return SimpleNamespace(last_hidden_state=torch.from_numpy(outputs["last_hidden_state"]))
+
+
+class CTranslate2Model:
+    """The encoder of a converted checkpoint in CTranslate2, which leaves padding out by itself."""
+
+    def __init__(self, folder: Path, compute_type: str) -> None:
+        threads = torch.get_num_threads()
+        self.encoder = ctranslate2.Encoder(str(folder), compute_type=compute_type, intra_threads=threads)
+
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor, **_: Tensor) -> SimpleNamespace:
+        rows = zip(input_ids.tolist(), attention_mask.sum(1).tolist(), strict=True)
+        output = self.encoder.forward_batch([ids[:length] for ids, length in rows])
+        return SimpleNamespace(last_hidden_state=torch.from_numpy(numpy.array(output.last_hidden_state)))
 
 
 def _short(dtype: torch.dtype) -> str:

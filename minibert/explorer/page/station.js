@@ -3,7 +3,7 @@
 import { html } from "./dom.js";
 import { EQUATIONS } from "./equations.js";
 import { saveButtons } from "./keep.js";
-import { t } from "./text.js";
+import { language, t } from "./text.js";
 
 /** A section with an empty `body`; `sources` names the entries of `stations` (from the server) that it shows. */
 export function station(name, number, stations, sources, draw) {
@@ -26,11 +26,13 @@ export function station(name, number, stations, sources, draw) {
   return { section, body };
 }
 
-function behind(name, { snippets, chapter, heading, has_course }) {
+function behind(name, { snippets, chapter, has_course }) {
   const equations = html("div", { class: "equations" });
   equations.innerHTML = EQUATIONS[name].join(""); // constants of ours
-  const place = `${chapter} · ${heading}`;
-  const address = `/explorer/course/${chapter}#:~:text=${encodeURIComponent(heading)}`;
+  const file = language === "zh" ? `zh/${chapter}` : chapter;
+  const heading = t(`course.${name}`);
+  const place = `${file} · ${heading}`;
+  const address = `/explorer/course/${file}#:~:text=${encodeURIComponent(heading)}`;
   const link = has_course
     ? html("a", { href: address, target: "_blank", rel: "noopener" }, place)
     : html("span", {}, place);

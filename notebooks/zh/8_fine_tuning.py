@@ -1,0 +1,317 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 8 · 微调：换一个头，留下学到的东西
+#
+# [English](../8_fine_tuning.ipynb)
+#
+# > **问题**：猜了那么多词，究竟换来了什么？
+#
+# - **需要**：第 4、6、7 课。
+# - **学完以后**：能给预训练好的主体装上一个新的头，只训练这个头，或者训练整个模型，并且测出预训练值多少。
+# - **时间**：30 分钟。
+#
+# 预训练让模型靠猜词来认识词。猜出来的词本身谁也不需要。所以我们拆掉负责猜词的头，装上一个只有几百个参数的新头，再用少量带标签的句子来训练。
+#
+# ![预训练只做一次，微调每个任务做一次](../../docs/images/diagrams/pretrain-finetune.zh.svg)
+#
+# 任务是：一句话说的是可以读写的东西（**0**），还是装着若干元素的东西（**1**）？要看的是，训练时**没有**出现过的词，模型知道多少。
+#
+# > **The file is opened for reading.** → 0
+
+# %%
+# 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("minibert") is None:
+    repository = ""  # @param {type:"string"}
+    assert repository, "write the https address of the repository where you found this notebook, then run this cell"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{repository}"], check=True)
+
+# %%
+import tempfile
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor, nn
+
+import minibert
+from minibert import BertForPreTraining, BertForSequenceClassification, BertTokenizer
+from minibert.finetuning.frozen import FrozenEncoderTrainer
+from minibert.training.collation import DataCollatorWithPadding
+
+MODEL = "minibert-tiny"
+
+# %% [markdown]
+# ## 六十四个带标签的句子
+#
+# 训练用八个名词，两类各四个，套进对两类都合适的八种句式。测试用同样的句式，但换成**别的**名词。于是测试句里带过标签的只有句式，而句式帮不上忙。
+
+# %%
+patterns = """The {} is returned by this method.|A new {} is created.|This is the name of the {}.|The {} must not be
+changed.|Use the {} if it exists.|Return true if the {} is valid.|The first argument is a {}.|It depends on the {}."""
+patterns = patterns.replace("\n", " ").split("|")
+shown = [["file", "stream", "directory", "socket"], ["list", "tuple", "dictionary", "sequence"]]
+unseen = [["path", "archive", "disk", "pipe", "connection", "document", "buffer", "terminal"]]
+unseen += [["set", "array", "mapping", "string", "queue", "collection", "dict", "deque"]]
+
+
+# %%
+tokenizer = BertTokenizer.from_pretrained(MODEL)
+collate = DataCollatorWithPadding(tokenizer)
+
+
+def examples(nouns: list[list[str]]) -> list[dict]:
+    texts = [(pattern.format(noun), label) for label in (0, 1) for noun in nouns[label] for pattern in patterns]
+    return [{**tokenizer(text), "labels": label} for text, label in texts]
+
+
+train_set, test_set = examples(shown), examples(unseen)
+print(len(train_set), "sentences to learn from,", len(test_set), "to test with; the first:", patterns[0].format("file"))
+
+# %% [markdown]
+# ## 新的头
+#
+# 在第 4 课里，池化层由 `[CLS]` 的向量得到代表整段文本的一个向量，再用两行参数判断 B 是不是接着 A。新的头结构相同：一个矩阵，每个类别一行（Devlin et al. 2019，第 4.1 节；论文里省去了偏置）：
+#
+# $$ u = \tanh(W^P x_{\texttt{[CLS]}} + b^P) \qquad z = W^C\, \mathrm{Dropout}(u) + b^C \qquad
+# \mathcal L = -\log \frac{e^{z_y}}{\sum_c e^{z_c}} $$
+#
+# | 符号 | 代码里 | 形状 | 含义 |
+# | --- | --- | --- | --- |
+# | $x_{\texttt{[CLS]}}$ | `last_hidden_state[:, 0]` | $(D)$ | 编码器在 `[CLS]` 处给出的向量 |
+# | $u$ | `features` | $(D)$ | 池化后的向量，每个句子一个 |
+# | $W^C, b^C$ | `weight`, `bias` | $(C, D)$, $(C)$ | 新的只有这些：$2 \cdot 128 + 2$ 个参数 |
+# | $y$ | `labels` | | 正确的类别 |
+
+# %%
+torch.manual_seed(0)
+model = BertForSequenceClassification.from_pretrained(MODEL, num_labels=2)
+pretrained = BertForPreTraining.from_pretrained(MODEL)
+old = dict(pretrained.named_parameters())
+kept = [name for name, p in model.named_parameters() if name in old and torch.equal(p, old[name])]
+new = {name: p.numel() for name, p in model.named_parameters() if name not in kept}
+print(f"{len(kept)} tensors are those of the pretrained model; new are {new}")
+assert sum(new.values()) == 2 * 128 + 2
+
+# %% [markdown]
+# ## 冻结：只训练新的参数
+#
+# 如果编码器不变，它对一个句子给出的向量也就不变。所以只需运行一遍，把向量 `features` 存下来。剩下的是一个只有 258 个参数的回归，梯度一行就能写完。设 $p$ 是模型给出的概率，$y'$ 对正确的类别是 1，其余是 0，那么
+#
+# $$ \frac{\partial \mathcal L}{\partial W^C} = \frac1N \sum_n (p_n - y'_n)\, u_n^\top $$
+#
+# ### 用循环
+
+# %%
+batch = collate(train_set)
+labels = batch.pop("labels")
+with torch.no_grad():
+    features = model.bert(**batch).pooler_output  # (N, D)，只算这一次
+
+# %%
+N = len(features)
+weight, bias = model.classifier.weight.detach().clone(), model.classifier.bias.detach().clone()
+gradient = torch.zeros_like(weight)
+for u, y in zip(features, labels.tolist(), strict=True):
+    p = (weight @ u + bias).softmax(dim=0)
+    for c in range(2):
+        gradient[c] += (p[c] - (1 if c == y else 0)) * u / N
+
+# %% [markdown]
+# ### 用矩阵，并与 autograd 对照
+
+# %%
+one_hot = nn.functional.one_hot(labels).float()  # (N, C)
+p = (features @ weight.T + bias).softmax(dim=-1)
+torch.testing.assert_close((p - one_hot).T @ features / N, gradient)
+loss = model(**batch, labels=labels).loss
+torch.testing.assert_close(-(p * one_hot).sum(dim=-1).log().mean(), loss)
+loss.backward()
+torch.testing.assert_close(model.classifier.weight.grad, gradient)
+print(f"loss {loss:.3f} before training; a coin would have {torch.tensor(2.0).log():.3f}")
+
+# %% [markdown]
+# ### 整个训练，手写
+#
+# 走三百步普通的梯度下降，几乎不花时间，因为编码器不用再运行。
+
+
+# %%
+def accuracy_of(logits: Tensor, labels: Tensor) -> float:
+    return (logits.argmax(dim=-1) == labels).float().mean().item()
+
+
+for _ in range(300):
+    p = (features @ weight.T + bias).softmax(dim=-1)
+    weight -= 0.5 * (p - one_hot).T @ features / N
+    bias -= 0.5 * (p - one_hot).mean(dim=0)
+print(f"accuracy on the sentences it learned from: {accuracy_of(features @ weight.T + bias, labels):.0%}")
+
+# %%
+test_batch = collate(test_set)
+test_labels = test_batch.pop("labels")
+with torch.no_grad():
+    test_features = model.bert(**test_batch).pooler_output
+by_hand = accuracy_of(test_features @ weight.T + bias, test_labels)
+print(f"accuracy on sentences with other nouns: {by_hand:.0%}")
+assert by_hand > 0.65
+loaded = model.load_state_dict({"classifier.weight": weight, "classifier.bias": bias}, strict=False)
+torch.testing.assert_close(model(**test_batch).logits.detach(), test_features @ weight.T + bias)
+
+# %% [markdown]
+# 瞎猜也能对一半。没有人告诉过这个模型 *archive* 或 *deque* 是什么意思，它是读出来的。
+#
+# 参考实现也有同样的分类器。下面这一格需要 `transformers`。
+
+# %%
+if importlib.util.find_spec("transformers") is None:
+    print("NOT CHECKED against the reference: transformers is not installed; pip install -e '.[test]'")
+else:
+    import transformers
+
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        model.save_pretrained(folder)
+        reference = transformers.BertForSequenceClassification.from_pretrained(folder).eval()
+        torch.testing.assert_close(reference(**test_batch).logits, model(**test_batch).logits)
+
+# %% [markdown]
+# ## 冻结、全部训练，还是从零开始
+#
+# 训练这样的模型有三种办法：只训练头（**frozen**，冻结），训练全部参数（**full**，全部），或者不经预训练、从随机数开始训练全部参数（**fresh**，从零）。样本这么少，运气的影响很大，所以每种办法换随机种子各做三次。包里的 trainer 运行的就是 第 6 课 的那个循环。
+
+
+# %%
+def start(way: str) -> BertForSequenceClassification:
+    if way == "fresh":
+        return BertForSequenceClassification(minibert.BertConfig.from_pretrained(MODEL))
+    return BertForSequenceClassification.from_pretrained(MODEL, num_labels=2)
+
+
+# %%
+def train(way: str, seed: int) -> BertForSequenceClassification:
+    torch.manual_seed(seed)  # 决定新头的初值，或者全部参数的初值
+    model, trainer = start(way), FrozenEncoderTrainer if way == "frozen" else minibert.Trainer
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = minibert.TrainingArguments(folder, **common, learning_rate=rates[way], seed=seed)
+        trainer(model, arguments, collate, train_set).train()
+    return model.eval()
+
+
+# %%
+common = {"num_train_epochs": 12, "per_device_train_batch_size": 16, "warmup_ratio": 0.1}
+common |= {"save_strategy": "no", "disable_tqdm": True}
+rates = {"frozen": 1e-2, "full": 3e-4, "fresh": 1e-3}
+models = {way: [train(way, seed) for seed in range(3)] for way in rates}
+
+# %%
+scores = {}
+with torch.no_grad():
+    for way, runs in models.items():
+        on_train = [accuracy_of(model(**batch).logits, labels) for model in runs]
+        scores[way] = [accuracy_of(model(**test_batch).logits, test_labels) for model in runs]
+        others = ", ".join(f"{score:.0%}" for score in scores[way])
+        print(f"{way:6}: on the sentences it learned from {min(on_train):.0%}, on other nouns {others}")
+
+# %%
+mean = {way: sum(runs) / len(runs) for way, runs in scores.items()}
+assert min(mean["frozen"], mean["full"]) > mean["fresh"] + 0.2 and mean["full"] < mean["frozen"] + 0.05
+figure, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
+bars = ax.barh(list(mean), list(mean.values()), color="#9db8d2")
+for number, runs in enumerate(scores.values()):
+    points = ax.plot(runs, [number] * len(runs), "o", color="black")
+line = ax.axvline(0.5, color="black", linestyle=":")
+ax.set(xlabel="accuracy on unseen nouns (dots: three seeds; dotted line: chance)", ylabel="trained", xlim=(0, 1))
+ax.invert_yaxis()
+
+# %% [markdown]
+# 图中横轴是在没有出现过的名词上的准确率，圆点是三个种子，虚线是瞎猜。三种办法都把训练样本背下来了。从零开始的模型学到了八个名词，对别的名词一无所知，和抛硬币差不多。冻结的模型用的是编码器在 `[CLS]` 处碰巧给出的东西。全部训练的模型可以改变这些东西，但样本这么少，改了也没有好处。预训练换来的，是从有标签的词通向没有标签的词的路。
+#
+# ### 内部有什么变化
+#
+# 下面把测试句池化后的向量画在差异最大的两个方向（主成分）上，左边是全部微调之前，右边是之后：
+
+# %%
+with torch.no_grad():
+    tuned = models["full"][0].bert(**test_batch).pooler_output
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+for ax, (name, vectors) in zip(axes, {"before": test_features, "after": tuned}.items(), strict=True):
+    centred = vectors - vectors.mean(dim=0)
+    places = (centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T).numpy()  # (N, 2)
+    for label, marker in ((0, "o"), (1, "^")):
+        chosen, color = places[test_labels == label], "#1b3a5c" if label == 0 else "#d98032"
+        points = ax.scatter(*chosen.T, marker=marker, color=color, s=18)
+    ax.set(title=name, xlabel="first component", ylabel="second component")
+
+# %% [markdown]
+# 圆点是可以读写的东西，三角是装着若干元素的东西。我们那句话呢？（换了句式，模型有时会错；别忘了它见过的样本有多少。）
+
+# %%
+for text in ("The file is opened for reading.", "The archive is opened for reading.", "The queue is empty."):
+    with torch.no_grad():
+        p = models["full"][0](**tokenizer(text, return_tensors="pt")).logits.softmax(dim=-1)[0]
+    print(f"{text:36} read and written {p[0]:4.0%}, holds items {p[1]:4.0%}")
+    if text.startswith("The file"):
+        assert p[0] > 0.9
+
+# %% [markdown]
+# TODO
+
+# %%
+answers = {
+    1: None,  # 一个数
+    2: None,  # 函数 (p, labels)
+    3: None,  # 一个名词
+}
+with torch.no_grad():  # test_set 的各行按名词排列，每个名词 len(patterns) 行
+    wrong = models["full"][0](**test_batch).logits.argmax(dim=-1) != test_labels
+
+
+# %%
+def check_1(answer):
+    return answer == sum(p.numel() for p in nn.Linear(minibert.BertConfig.base().hidden_size, 5).parameters())
+
+
+def check_2(answer):
+    z = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    targets = torch.tensor([0, 2, 1, 1, 0, 2])
+    nn.functional.cross_entropy(z, targets).backward()
+    return torch.allclose(answer(z.detach().softmax(dim=-1), targets), z.grad, atol=1e-6)
+
+
+# %%
+def check_3(answer):
+    counts = wrong.view(-1, len(patterns)).sum(dim=1)  # 按名词的次序
+    return answer in sum(unseen, []) and counts[sum(unseen, []).index(answer)] == counts.max()
+
+
+# %%
+checks = {1: check_1, 2: check_2, 3: check_3}
+for number, answer in answers.items():
+    try:
+        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
+    except Exception as error:  # 答案里什么错都可能有
+        verdict = f"not yet: {type(error).__name__}: {error}"
+    print(f"exercise {number}:", verdict)
+
+
+# %% jupyter={"source_hidden": true}
+def logit_gradient(p, labels):
+    return (p - nn.functional.one_hot(labels, p.shape[-1])) / len(p)
+
+
+counts = wrong.view(-1, len(patterns)).sum(dim=1).tolist()
+worst = sum(unseen, [])[counts.index(max(counts))]
+solutions = {1: 5 * 768 + 5, 2: logit_gradient, 3: worst}
+assert all(checks[number](solution) for number, solution in solutions.items())
+print("all three solutions are right")

@@ -1,0 +1,251 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # B · 一致性：差异表找出 bug
+#
+# [English](../B_parity.ipynb)
+#
+# > **问题**：怎么知道一个手写的 BERT **真的是** BERT？
+#
+# - **需要**：第 4 课；名称见附录 A。
+# - **学完以后**：能逐模块比较两个模型，看懂以“最末位单位”计的差异，找出用户都察觉不到的 bug。
+# - **时间**：25 分钟。
+#
+# 看它的回答是看不出来的。模型里有个小错，说的话照样通顺。所以我们让两个模型并排运行，记下每个模块的输出，一个数一个数地比。最先出现差异的那一行，就是 bug 所在。
+
+# %%
+# 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("minibert") is None:
+    repository = ""  # @param {type:"string"}
+    assert repository, "write the https address of the repository where you found this notebook, then run this cell"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{repository}"], check=True)
+
+# %%
+import copy
+import math
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor, nn
+
+from minibert import BertForPreTraining, BertTokenizer
+from minibert.checkpoint.opened import local_folder
+from minibert.inference.parity import compare_modules, plant_fault
+
+# %%
+MODEL = "minibert-tiny"
+tokenizer = BertTokenizer.from_pretrained(MODEL)
+good = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
+inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
+hidden = inputs["input_ids"][0] == tokenizer.mask_token_id
+
+
+def answers_of(model: nn.Module) -> str:
+    best = model(**inputs).prediction_logits[0, hidden].softmax(dim=-1)[0].topk(3)
+    words = tokenizer.convert_ids_to_tokens(best.indices)
+    return ", ".join(f"{word} {p:.1%}" for word, p in zip(words, best.values, strict=True))
+
+
+# %% [markdown]
+# ## 谁也看不见的 bug
+#
+# 下面这种错误确实会发生。BERT 的 LayerNorm 在方差上加 $10^{-12}$，PyTorch 的默认值是 $10^{-5}$。只要有一处忘了写明，就会这样：
+
+# %%
+buggy = copy.deepcopy(good)
+buggy.bert.encoder.layer[1].attention_norm.eps = 1e-5
+print("right:", answers_of(good))
+print("buggy:", answers_of(buggy))
+
+# %% [markdown]
+# 词一样，百分比也一样。没有用户会察觉，准确率也不会掉多少。但这已经不是训练出来的那个模型了。在公开的 BERT 重写版本里，我们见过这样的 bug：忘了 LayerNorm 的常数，dropout 放错了地方，解码器没有与词元表共享。它们的测试只比较默认设置，或者只看**平均**差异。
+#
+# ## 怎样度量差异
+#
+# $$ \Delta = \max_{i} |a_i - b_i| \qquad\qquad \mathrm{ulp}(a, b) = \big|\,n(a) - n(b)\,\big| $$
+#
+# | 符号 | 代码里 | 含义 |
+# | --- | --- | --- |
+# | $a_i, b_i$ | `found`, `expected` | 同一个模块在两个模型里给出的数 |
+# | $\Delta$ | `difference` | 最大的差异。如果取平均，一个错的数会淹没在许多对的数里 |
+# | $n(a)$ | `ordinal(a)` | 把同类型的所有数从小到大排好，$a$ 的序号 |
+# | $\mathrm{ulp}$ | `ulp` | 从 $a$ 一个数一个数地走到 $b$ 要多少步，即**最末位单位**（units in the last place） |
+#
+# 一个 fp32 数是 $\pm m \cdot 2^e$，其中 $m$ 有 24 位（IEEE 754）。在 1 附近，下一个数相距 $2^{-23} \approx
+# 10^{-7}$；在 1,000 附近，相距 $6 \cdot 10^{-5}$。所以同样的绝对差异，可能微不足道，也可能很大；ULP 数的是步数。把正数的二进制位当作整数来读，次序与这些数本身的次序相同：
+
+# %%
+for value in (1.0, 1000.0, 1e-6):
+    bits = torch.tensor(value).view(torch.int32)
+    following = (bits + 1).view(torch.float32).item()
+    print(f"{value:8g}: bits {bits.item():032b}, the next number is {following - value:.2g} away")
+    assert following == torch.nextafter(torch.tensor(value), torch.tensor(math.inf)).item()
+
+# %% [markdown]
+# ### 先用循环
+#
+# 先看一个模块，一次一个数：常数写错的 LayerNorm 会给出什么？
+
+
+# %%
+def ordinal(number: float) -> int:
+    bits = torch.tensor(number).view(torch.int32).item()
+    return bits if bits >= 0 else -(2**31) - bits  # 负数的存放次序相反
+
+
+x = torch.randn(6, generator=torch.Generator().manual_seed(0))
+expected = nn.functional.layer_norm(x, (6,), eps=1e-12)
+found = nn.functional.layer_norm(x, (6,), eps=1e-5)
+for a, b in zip(found.tolist(), expected.tolist(), strict=True):
+    print(f"{a:10.7f} and {b:10.7f}: difference {abs(a - b):.1e}, {abs(ordinal(a) - ordinal(b)):3} ulp")
+
+# %% [markdown]
+# ### 再看整个模型
+#
+# PyTorch 允许我们旁听：每个模块一有输出，就会调用它的**前向钩子**（forward hook）。我们给每个自己带参数的模块挂上钩子，让两个模型读同一句话，然后相减。（`named_modules` 给出的是文件里的名称，即附录 A 里的那些。）
+
+
+# %%
+def record(model: nn.Module) -> dict[str, Tensor]:
+    outputs, hooks = {}, []
+    for name, module in model.named_modules():
+        if getattr(module, "weight", None) is not None:
+            hooks.append(module.register_forward_hook(lambda m, i, output, name=name: outputs.update({name: output})))
+    model(**inputs)
+    for hook in hooks:
+        hook.remove()
+    return outputs
+
+
+# %%
+def differences(buggy: nn.Module) -> dict[str, float]:
+    found, expected = record(buggy), record(good)
+    return {name: (found[name] - expected[name]).abs().max().item() for name in expected}
+
+
+table = differences(buggy)
+for name, difference in list(table.items())[12:22]:
+    print(f"{name.removeprefix('bert.encoder.'):32} {difference:.1e}")
+first = next(name for name, difference in table.items() if difference > 0)
+assert buggy.get_submodule(first) is buggy.bert.encoder.layer[1].attention_norm
+print("the first difference is in", first)
+
+# %% [markdown]
+# 在它之前，一切差异都**恰好**是零，所以 bug 不可能在那里。在它之后，要么是 bug 带来的后果，要么与 bug 无关。因此，凡是能做到逐位相等的地方，我们都坚持逐位相等：一旦容许误差，表里从哪一行开始算有差异，就全凭主观了。
+#
+# 下面是四个 bug，每个只在一处：wrong eps（常数写错）、gelu by tanh（GELU 换成了 tanh 近似）、bias forgotten（忘了偏置）、no scaling by √K（没有除以 √K）。小的 bug 在穿过模型的途中，有的变大，有的变小；只看末端，看不出它在哪里：
+
+# %%
+bugs = {name: copy.deepcopy(good) for name in ("wrong eps", "gelu by tanh", "bias forgotten", "no scaling by √K")}
+bugs["wrong eps"].bert.encoder.layer[0].attention_norm.eps = 1e-5
+bugs["gelu by tanh"].bert.encoder.layer[1].feed_forward.activation = nn.GELU(approximate="tanh")
+bugs["bias forgotten"].bert.encoder.layer[0].attention.value.bias.zero_()
+for parameter in bugs["no scaling by √K"].bert.encoder.layer[1].attention.query.parameters():
+    parameter.mul_(math.sqrt(32))
+tables = {name: differences(model) for name, model in bugs.items()}
+for name, table in tables.items():
+    print(f"{name:17} {next(module for module, difference in table.items() if difference > 0)}")
+
+# %% [markdown]
+# tanh 的差异到 `down` 才显现，晚了一个模块，因为激活函数自己没有参数，那里没有人旁听。而 `query` 里的 bug 后面跟着两个零，在图上是个缺口，因为 `key` 和 `value` 不依赖查询。（纵轴是最大的差异，对数刻度；每个 bug 从它所在的地方画起，之前的零没有画。）
+
+# %%
+figure, ax = plt.subplots(figsize=(10, 6), layout="constrained")
+for (name, table), style in zip(tables.items(), ("o-", "s--", "^-.", "d:"), strict=True):
+    ax.semilogy([difference or math.nan for difference in table.values()], style, label=name, ms=4)
+names = [name.removeprefix("bert.").removeprefix("encoder.").replace("layer.", "") for name in table]
+ax.set_xticks(range(len(names)), names, rotation=90)
+ax.set(ylabel="largest difference", title="each bug begins where it is; zero before that is not drawn")
+ax.legend()
+ax.grid(alpha=0.3)
+
+# %% [markdown]
+# ## 包里的差异表
+#
+# `compare_modules` 做的是同一件事，不过是与 `transformers` 比，并用附录 A 的表翻译名称。命令行是 `python scripts/parity.py --model minibert-tiny`。`plant_fault` 给一个权重加上一点噪声，好让你看到这张表怎样起作用。
+
+# %%
+if importlib.util.find_spec("transformers") is None:
+    print("NOT CHECKED against the reference: transformers is not installed; pip install -e '.[test]'")
+else:
+    import transformers
+
+    transformers.logging.disable_progress_bar()
+    folder = local_folder(MODEL)
+    reference = transformers.BertForPreTraining.from_pretrained(folder).float().eval()
+    rows = compare_modules(good, reference, inputs)
+    assert all(row.ulp == 0 for row in rows)
+    print("all", len(rows), "rows are equal to the last bit")
+
+# %%
+planted = copy.deepcopy(good)
+plant_fault(planted, "layer.1.feed_forward.up")
+table = differences(planted)
+first = next(name for name, difference in table.items() if difference > 0)
+print("planted in layer.1.feed_forward.up, found in", first.removeprefix("bert.encoder."))
+assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forward.up
+
+# %% [markdown]
+# ## 表看不见什么
+#
+# 给它看什么，它就比什么。训练中的 bug（dropout 放错地方、梯度算错、对偏置做了权重衰减），只做评测就看不见。换一种设置才出现的 bug，用这种设置也看不见。所以本仓库的测试还比较不寻常的设置、带填充的批次、梯度和训练步骤；哪个测试证明哪个公式，写在 `docs/equations.md` 里。
+
+# %%
+mystery = copy.deepcopy(good)
+mystery.get_submodule("".join(reversed("xim.noitnetta.0.reyal.redocne.treb"))).weight[3, 14] += 1e-4
+print("right:  ", answers_of(good))
+print("mystery:", answers_of(mystery))
+
+# %%
+answers = {
+    1: None,  # 一个数
+    2: None,  # 函数 (table)
+    3: None,  # 一个名称
+}
+
+
+# %%
+def check_1(answer):
+    one, two = torch.tensor([1.0, 2.0]).view(torch.int32).tolist()
+    return answer == two - one
+
+
+def check_2(answer):
+    return answer({"a": 0.0, "b": 1e-9, "c": 0.0, "d": 5.0}) == "b" and answer({"a": 0.0, "b": 0.0}) is None
+
+
+# %%
+def check_3(answer):
+    return not torch.equal(mystery.get_submodule(answer).weight, good.get_submodule(answer).weight)
+
+
+# %%
+checks = {1: check_1, 2: check_2, 3: check_3}
+for number, answer in answers.items():
+    try:
+        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
+    except Exception as error:  # 答案里什么错都可能有
+        verdict = f"not yet: {type(error).__name__}: {error}"
+    print(f"exercise {number}:", verdict)
+
+
+# %% jupyter={"source_hidden": true}
+def first_difference(table):
+    return next((name for name, difference in table.items() if difference > 0), None)
+
+
+solutions = {1: 2**23, 2: first_difference, 3: first_difference(differences(mystery))}
+assert all(checks[number](solution) for number, solution in solutions.items())
+print("all three solutions are right; the mystery is in", solutions[3])
