@@ -58,9 +58,9 @@ def names_around(answer: Any) -> dict[str, Any]:
     """The names that the code of a function or class finds outside of itself."""
     function = inspect.unwrap(answer)
     if isinstance(function, type):
-        return vars(importlib.import_module(function.__module__))
-    closure = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
-    return getattr(function, "__globals__", {}) | closure
+        return dict(vars(importlib.import_module(function.__module__)))
+    closure = dict(inspect.getclosurevars(function).nonlocals) if inspect.isfunction(function) else {}
+    return {**getattr(function, "__globals__", {}), **closure}
 
 
 def imported_inside(tree: ast.AST) -> dict[str, Any]:

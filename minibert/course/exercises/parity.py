@@ -1,6 +1,7 @@
 """Exercises of appendix B."""
 
 import copy
+from typing import Any
 
 import torch
 
@@ -38,7 +39,7 @@ def _tables() -> list[Case]:
 def _models() -> list[Case]:
     torch_state = torch.random.get_rng_state()
     torch.manual_seed(0)
-    sizes = {
+    sizes: dict[str, Any] = {
         "vocab_size": 20,
         "hidden_size": 8,
         "num_hidden_layers": 2,
@@ -50,7 +51,7 @@ def _models() -> list[Case]:
     cases = []
     for name in ("bert.encoder.layer.0.attention.value", "bert.encoder.layer.1.feed_forward.down"):
         bad = copy.deepcopy(good)
-        bad.get_submodule(name).weight[3, 5] += 1e-2
+        bad.get_parameter(f"{name}.weight")[3, 5] += 1e-2
         inputs = {"input_ids": torch.tensor([[2, 7, 9, 3]])}
         cases.append(Case(f"a fault in layer {name.split('.')[3]}", {"good": good, "bad": bad, "inputs": inputs}))
     return cases
