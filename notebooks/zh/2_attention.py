@@ -49,6 +49,7 @@ from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
 from minibert.model.attention import fused_attention, scaled_dot_product_attention
 
+# %%
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
 model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)

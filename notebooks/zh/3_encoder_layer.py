@@ -49,6 +49,7 @@ from torch import Tensor, nn
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
 
+# %%
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
 model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
