@@ -85,14 +85,21 @@ def engines(model: Path) -> dict[str, Engine]:
         export_onnx(minibert.BertModel.from_pretrained(model), fp32)
         quantize_int8(fp32, int8)
         ctranslate2.converters.TransformersConverter(str(model)).convert(str(converted))
-        return {
-            "onnxruntime fp32": OnnxModel(fp32),
-            "onnxruntime int8": OnnxModel(int8),
-            "openvino fp32": OpenVinoModel(fp32, "f32"),
-            "openvino auto": OpenVinoModel(fp32),
-            "ctranslate2 fp32": CTranslate2Model(converted, "float32"),
-            "ctranslate2 int8": CTranslate2Model(converted, "int8_float32"),
+        builders: dict[str, Callable[[], Engine]] = {
+            "onnxruntime fp32": lambda: OnnxModel(fp32),
+            "onnxruntime int8": lambda: OnnxModel(int8),
+            "openvino fp32": lambda: OpenVinoModel(fp32, "f32"),
+            "openvino auto": lambda: OpenVinoModel(fp32),
+            "ctranslate2 fp32": lambda: CTranslate2Model(converted, "float32"),
+            "ctranslate2 int8": lambda: CTranslate2Model(converted, "int8_float32"),
         }
+        found: dict[str, Engine] = {}
+        for name, build in builders.items():
+            try:
+                found[name] = build()
+            except RuntimeError as error:
+                print(f"{name} is left out: {str(error).strip().splitlines()[-1]}")
+        return found
 
 
 class OpenVinoModel:
