@@ -285,7 +285,7 @@ else:
 # <details><summary>答案</summary>
 #
 # ```python
-# bits = -math.log2(1 / 64)
+# bits = 6
 # ```
 # </details>
 

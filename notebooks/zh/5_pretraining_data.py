@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -289,7 +294,9 @@ print(f"B follows A with {follows:.0%}; the label is {label}")
 # %% [markdown]
 # ## 习题
 #
-# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+#
+# **默写**：合上笔记本，再写 `mask_tokens`（●●●，20 分钟）。`from minibert.course import task; task("mask_tokens")` 会打印出要写什么。
 #
 # ### 1. `masked_tokens`（●○○，3 分钟）
 #
@@ -363,6 +370,3 @@ def truncate(a, b, limit):
 
 
 check("truncate", truncate)
-
-# %% [markdown]
-# **凭记忆**，合上笔记本：`mask_tokens`（●●●，20 分钟）。`from minibert.course import task; task("mask_tokens")` 会打印出要写什么。
