@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 5 · Pretraining data: one paragraph becomes pairs and masks
 #
+# [中文](zh/5_pretraining_data.ipynb)
+#
 # > **The question:** where do millions of labelled examples come from, if nobody labels anything?
 #
 # - **You need** notebook 0, and numpy.

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 6 · The optimizer: from a surprise to a better parameter
 #
+# [中文](zh/6_optimizer.ipynb)
+#
 # > **The question:** the model was surprised by the truth. Which of its million parameters should change, in which
 # > direction, and by how much?
 #

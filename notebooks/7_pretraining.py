@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 7 · Pretraining: two losses, and a bend in the curve
 #
+# [中文](zh/7_pretraining.ipynb)
+#
 # > **The question:** what does a BERT learn first, what last, and how do you see from a number what it has learned?
 #
 # - **You need** notebooks 4 to 6.

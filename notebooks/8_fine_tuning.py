@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 8 · Fine-tuning: replace the head, keep what was learned
 #
+# [中文](zh/8_fine_tuning.ipynb)
+#
 # > **The question:** what did all that guessing of words buy?
 #
 # - **You need** notebooks 4, 6 and 7.

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # 9 · Attention maps: what heads look at, and what that does not prove
 #
+# [中文](zh/9_attention_maps.ipynb)
+#
 # > **The question:** can you see in a picture of attention how a model thinks?
 #
 # - **You need** notebooks 2 and 4.

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # A · Checkpoints: parameters are a renamed dictionary
 #
+# [中文](zh/A_checkpoints.ipynb)
+#
 # > **The question:** what is in the file that you download, and how does it become a model?
 #
 # - **You need** notebook 4, whose ten lines of renaming are looked at closely here.

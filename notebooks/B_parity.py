@@ -11,6 +11,8 @@
 # %% [markdown]
 # # B · Parity: the table of differences finds the bug
 #
+# [中文](zh/B_parity.ipynb)
+#
 # > **The question:** how do you know that a BERT written by hand *is* BERT?
 #
 # - **You need** notebook 4, and appendix A for the names.

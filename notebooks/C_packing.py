@@ -11,6 +11,8 @@
 # %% [markdown]
 # # C · Packing: what padding costs, and how not to pay
 #
+# [中文](zh/C_packing.ipynb)
+#
 # > **The question:** texts differ in length, so a batch is filled up with padding. How much work is that, and can we
 # > leave it out?
 #
