@@ -40,6 +40,7 @@ import numpy as np
 import torch
 
 from minibert import BertForPreTraining, BertTokenizer
+from minibert.course import check
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.masking import example_keys, mask_tokens
@@ -286,58 +287,82 @@ follows = outputs.seq_relationship_logits.softmax(dim=-1)[0, IS_NEXT]
 print(f"B follows A with {follows:.0%}; the label is {label}")
 
 # %% [markdown]
-# TODO
+# ## 习题
+#
+# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+#
+# ### 1. `masked_tokens`（●○○，3 分钟）
+#
+# 一个 512 个词元的序列，平均有多少个词元变成 `[MASK]`？（选中的是 `round(0.15 * 512)` 个。）
+#
+# <details><summary>提示</summary>
+#
+# 选中的词元并不都变成 `[MASK]`。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# masked_tokens = round(0.15 * 512) * 0.8
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (tokens)
-    3: None,  # 函数 (a, b, limit)
-}
+masked_tokens = None  # 一个数
+check("masked_tokens", masked_tokens)
+
+# %% [markdown]
+# ### 2. `words_of`（●●○，8 分钟）
+#
+# 把词片归到各个词里：由 `["un", "##open", "file"]` 得到 `[[0, 1], [2]]`。（遮住整个词更难，学到的也更多：`whole_word_masking=True` 就是这样做的。）
+#
+# <details><summary>提示</summary>
+#
+# 凡是不以 `##` 开头的词元，都是一个词的开头。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def words_of(tokens):
+#     starts = [i for i, token in enumerate(tokens) if not token.startswith("##")]
+#     return [list(range(start, end)) for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True)]
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(answer - 0.8 * round(0.15 * 512)) < 0.3
-
-
-def check_2(answer):
-    words = ["un", "##open", "##able", "file", "##s", "."]
-    return [list(word) for word in answer(words)] == [[0, 1, 2], [3, 4], [5]]
-
-
-# %%
-def check_3(answer):
-    cases = [([1, 2, 3], [4], 3), ([1, 2], [3, 4], 3), ([1], [2, 3, 4, 5], 2), ([1], [2], 2)]
-    expected = [([1, 2], [4]), ([1, 2], [3]), ([1], [2]), ([1], [2])]
-    return all(
-        tuple(answer(list(a), list(b), limit)) == kept for (a, b, limit), kept in zip(cases, expected, strict=True)
-    )
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def words_of(tokens):
-    starts = [i for i, token in enumerate(tokens) if not token.startswith("##")]
-    return [list(range(start, end)) for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True)]
+    pass  # your code
 
 
+check("words_of", words_of)
+
+# %% [markdown]
+# ### 3. `truncate`（●●○，8 分钟）
+#
+# 照公开的代码那样截断一对列表：只要两者合起来超过 `limit` 个词元，就从较长的那个里去掉一个（一样长时从 `b` 里去掉），这里总是去掉末尾的。两者都要返回。
+#
+# <details><summary>提示</summary>
+#
+# 用 `while` 循环。先复制列表（`list(a)`）：调用你的人也许还要用它们。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def truncate(a, b, limit):
+#     a, b = list(a), list(b)
+#     while len(a) + len(b) > limit:
+#         (a if len(a) > len(b) else b).pop()
+#     return a, b
+# ```
+# </details>
+
+
+# %%
 def truncate(a, b, limit):
-    while len(a) + len(b) > limit:
-        (a if len(a) > len(b) else b).pop()
-    return a, b
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: 77 * 0.8, 2: words_of, 3: truncate}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("truncate", truncate)
+
+# %% [markdown]
+# **凭记忆**，合上笔记本：`mask_tokens`（●●●，20 分钟）。`from minibert.course import task; task("mask_tokens")` 会打印出要写什么。

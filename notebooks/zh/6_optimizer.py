@@ -42,6 +42,7 @@ import torch
 from torch import Tensor
 
 from minibert import BertForPreTraining, BertTokenizer
+from minibert.course import check
 from minibert.training.optimization import build_optimizer, learning_rate_factor
 
 MODEL = "minibert-tiny"
@@ -297,59 +298,88 @@ else:
 # 所以，训练的一步就是下面五行。下一课会把它们运行四百次：
 #
 # ```python
-# loss = model(**batch).loss                                  # 有多惊讶？
-# loss.backward()                                             # 往哪个方向？
-# torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)     # 不听信一个反常的批次
-# optimizer.step()                                            # 每个参数走多远？
-# schedule.step(), optimizer.zero_grad()                      # 换下一个学习率；忘掉这次的梯度
+# loss = model(**batch).loss                                  # how surprised?
+# loss.backward()                                             # which direction?
+# torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)     # not on the word of one odd batch
+# optimizer.step()                                            # how far, for each parameter?
+# schedule.step(), optimizer.zero_grad()                      # the next rate; forget this gradient
 # ```
+#
+# 五行依次是：有多惊讶？往哪个方向？不听信一个反常的批次；每个参数走多远？换下一个学习率，忘掉这次的梯度。
+#
+# ## 习题
+#
+# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+#
+# ### 1. `first_step`（●○○，3 分钟）
+#
+# 一个参数的第一次梯度是 1000。学习率是 0.001，没有权重衰减，AdamW 让它移动多远？答案不带正负号。
+#
+# <details><summary>提示</summary>
+#
+# 修正之后，$\hat m$ 就是梯度，$\hat v$ 就是它的平方。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# first_step = 0.001
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (gradients, limit)
-    3: None,  # 函数 (step, steps, warmup_steps)
-}
+first_step = None  # 一个数
+check("first_step", first_step)
+
+# %% [markdown]
+# ### 2. `clip`（●●○，8 分钟）
+#
+# 把几个矩阵一起裁剪到长度 `limit`，返回新的列表。本来就更短的，保持不变。
+#
+# <details><summary>提示</summary>
+#
+# 长度是所有矩阵的所有元素的平方和的平方根。全部乘以同一个系数，它绝不大于 1。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def clip(gradients, limit):
+#     length = math.sqrt(sum((g**2).sum() for g in gradients))
+#     return [g * min(1, limit / (length + 1e-6)) for g in gradients]
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(answer - abs(adamw(0.0, 1000.0, 0.0, 0.0, 1, rate=0.001, decay=0.0)[0])) < 1e-6
-
-
-def check_2(answer):
-    long = [torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, -4.0]])]  # 长度是 5
-    expected = [(torch.cat(long) / 5, 1.0), (torch.cat(long), 7.0)]
-    return all(torch.allclose(torch.cat(answer(list(long), limit)), right, atol=1e-4) for right, limit in expected)
-
-
-# %%
-def check_3(answer):
-    cases = [(0, 100, 10), (5, 100, 10), (10, 100, 10), (55, 100, 10), (100, 100, 10), (0, 100, 0), (25, 100, 0)]
-    return torch.allclose(torch.tensor([float(answer(*c)) for c in cases]), torch.tensor([0, 0.5, 1, 0.5, 0, 1, 0.75]))
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def clip(gradients, limit):
-    length = math.sqrt(sum((g**2).sum() for g in gradients))
-    return [g * min(1, limit / (length + 1e-6)) for g in gradients]
+    pass  # your code
 
 
-def share(step, steps, warmup_steps):
-    return step / warmup_steps if step < warmup_steps else (steps - step) / (steps - warmup_steps)
+check("clip", clip)
+
+# %% [markdown]
+# ### 3. `rate_share`（●●○，6 分钟）
+#
+# 返回某一步占最高学习率的份额：从 0 沿直线升到 1，在 `warmup_steps` 处到达；再沿直线降到 0，在 `steps` 处到达。也可能没有预热。
+#
+# <details><summary>提示</summary>
+#
+# 分两种情况。下降时，问一问还剩几步，总共几步。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def rate_share(step, steps, warmup_steps):
+#     return step / warmup_steps if step < warmup_steps else (steps - step) / (steps - warmup_steps)
+# ```
+# </details>
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: 0.001, 2: clip, 3: share}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+# %%
+def rate_share(step, steps, warmup_steps):
+    pass  # your code
+
+
+check("rate_share", rate_share)
+
+# %% [markdown]
+# **凭记忆**，合上笔记本：`adamw_step`（●●●，15 分钟）。`from minibert.course import task; task("adamw_step")` 会打印出要写什么。

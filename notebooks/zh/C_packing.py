@@ -48,6 +48,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.model.packing import Packing
 
 # %%
@@ -262,55 +263,83 @@ ax.invert_yaxis()
 
 # %% [markdown]
 # 代价是什么？前向计算略微难读一些，因为注意力要把文本折叠起来，再展开。谁要看模型内部，看到的是一行一行的词元，得用 `unflatten`。而且如果所有文本一样长，这样做就没有好处。minibert 把这份代价集中在一个文件里，模型的其余部分读起来就像第 4 课里你写的那一页，只是 `(T, D)` 取代了 `(B, S, D)`。
+#
+# ## 习题
+#
+# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+#
+# ### 1. `padding_share`（●○○，3 分钟）
+#
+# 一个批次里的文本分别有 3、9、5 和 7 个词元。填充占格子的多大份额？
+#
+# <details><summary>提示</summary>
+#
+# 每段文本都变得和最长的一样长。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# padding_share = 1 - (3 + 9 + 5 + 7) / (4 * 9)
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (flat, mask)
-    3: None,  # 函数 (lengths, places)
-}
+padding_share = None  # 一个数
+check("padding_share", padding_share)
+
+# %% [markdown]
+# ### 2. `unpack`（●○○，5 分钟）
+#
+# 写出回去的路：把 `flat` `(T, D)` 的各行放回 `mask` `(B, S)` 为真的位置，其余是零，返回 `(B, S, D)`。
+#
+# <details><summary>提示</summary>
+#
+# 能用掩码读出的 `x[mask]`，也能用掩码写入。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def unpack(flat, mask):
+#     result = torch.zeros(*mask.shape, flat.shape[1])
+#     result[mask] = flat
+#     return result
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(answer - (1 - (3 + 9 + 5 + 7) / (4 * 9))) < 0.01
-
-
-def check_2(answer):
-    return torch.equal(answer(padded[mask], mask), padded * mask[..., None])
-
-
-def check_3(answer):
-    return [list(batch) for batch in answer([9, 2, 3, 2, 8], 12)] == [[2, 2, 3], [8], [9]]
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def unpack(flat, mask):
-    result = torch.zeros(*mask.shape, flat.shape[1])
-    result[mask] = flat
-    return result
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
+check("unpack", unpack)
+
+# %% [markdown]
+# ### 3. `batches`（●●○，10 分钟）
+#
+# 没有打包的时候，把长度相近的文本放进一个批次也有好处。把 `lengths` 排序，从最短的开始切成批次，每个批次尽量大，但格子数（文本数 × 最长的长度）不超过 `places`。返回列表的列表。
+#
+# <details><summary>提示</summary>
+#
+# 在排好序的列表里，下一段文本总是到目前为止最长的。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def batches(lengths, places):
+#     result = [[]]
+#     for n in sorted(lengths):
+#         if (len(result[-1]) + 1) * n > places:
+#             result.append([])
+#         result[-1].append(n)
+#     return result
+# ```
+# </details>
+
+
+# %%
 def batches(lengths, places):
-    result = [[]]
-    for n in sorted(lengths):
-        if (len(result[-1]) + 1) * n > places:
-            result.append([])
-        result[-1].append(n)
-    return result
+    pass  # your code
 
 
-solutions = {1: 1 / 3, 2: unpack, 3: batches}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("batches", batches)
