@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -46,6 +51,7 @@ from torch import Tensor
 
 from minibert import BertForPreTraining, BertForSequenceClassification, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 MODEL = "minibert-english"  # has read novels; a better English model may be named here, with other outputs below
 tokenizer = BertTokenizer.from_pretrained(MODEL)
@@ -266,60 +272,75 @@ else:
 # %% [markdown]
 # ## 习题
 #
-# 把你的答案写进 `answers`，再运行批改的那一格。参考答案在最后一格。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# 1. 模型给正确的词的概率是 1/64，它惊讶多少比特？答案是一个数。
-# 2. 写一个函数 `(a, b)`：给两个词元列表加上记号，合成一个列表返回：`[CLS]`、`a` 的词元、`[SEP]`、`b` 的词元、`[SEP]`。
-# 3. 写一个函数 `(text, word)`：遮住一个词第一次出现的地方。例如，由 *The file is opened* 和 *file* 得到 *The [MASK] is opened*。词与词之间用空格隔开；*profile* 和 *file* 不是同一个词。
+# ### 1. `bits`（●○○，2 分钟）
+#
+# 模型给正确的词的概率是 1/64，它惊讶多少比特？
+#
+# <details><summary>提示</summary>
+#
+# 1 要减半几次，才得到 1/64？
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# bits = -math.log2(1 / 64)
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (a, b)
-    3: None,  # 函数 (text, word)
-}
+bits = None  # a number
+check("bits", bits)
+
+# %% [markdown]
+# ### 2. `mark`（●○○，4 分钟）
+#
+# 给两个词元列表加上记号，合成一个列表返回：`[CLS]`、`a` 的词元、`[SEP]`、`b` 的词元、`[SEP]`。
+#
+# <details><summary>提示</summary>
+#
+# 列表可以用 `+` 相连，也可以用星号放进另一个列表：`[1, *others]`。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def mark(a, b):
+#     return ["[CLS]", *a, "[SEP]", *b, "[SEP]"]
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return abs(2.0**answer - 64) < 1e-6
-
-
-def check_2(answer):
-    expected = tokenizer("It is.", "Is it?").tokens()
-    return answer(["it", "is", "."], ["is", "it", "?"]) == expected
-
-
-# %%
-def check_3(answer):
-    cases = {("The file is opened", "file"): "The [MASK] is opened", ("a profile of a file", "file"): None}
-    cases[("a profile of a file", "file")] = "a profile of a [MASK]"
-    cases[("no is no", "no")] = "[MASK] is no"
-    return all(answer(*case) == expected for case, expected in cases.items())
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def mark(a, b):
-    return ["[CLS]", *a, "[SEP]", *b, "[SEP]"]
+    pass  # your code
 
 
+check("mark", mark)
+
+# %% [markdown]
+# ### 3. `hide`（●●○，6 分钟）
+#
+# 遮住一个词在文本里第一次出现的地方：由 *The file is opened* 和 *file* 得到 *The [MASK] is opened*。词与词之间用空格隔开；*profile* 和 *file* 不是同一个词。
+#
+# <details><summary>提示</summary>
+#
+# `text.split(" ")` 得到词的列表；列表有 `index` 方法。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def hide(text, word):
+#     words = text.split(" ")
+#     words[words.index(word)] = "[MASK]"
+#     return " ".join(words)
+# ```
+# </details>
+
+
+# %%
 def hide(text, word):
-    words = text.split(" ")
-    words[words.index(word)] = "[MASK]"
-    return " ".join(words)
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: 6, 2: mark, 3: hide}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("hide", hide)

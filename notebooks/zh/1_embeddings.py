@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -40,8 +45,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minibert import BertConfig, BertForPreTraining, BertTokenizer
+from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
@@ -269,64 +275,79 @@ assert 0.05 < mean_alike < 0.5
 #
 # ## 习题
 #
-# 把你的答案写进 `answers`，再运行批改的那一格。参考答案在最后一格。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# 1. BERT-base（`BertConfig.base()`）的 `Embeddings` 有多少参数？词元表、片段表、位置表和层归一化都要算。答案是一个数。
-# 2. 写一个函数 `(x, weight, bias, eps)`：不用 `nn.LayerNorm` 计算层归一化，`x` 的形状可以是任意的 `(..., D)`。
-# 3. 写一个函数 `(word, table, tokenizer, k)`：返回离一个词最近的 `k` 个词元（不含它自己），结果是字符串列表。
+# ### 1. `embedding_parameters`（●○○，4 分钟）
+#
+# BERT-base（`BertConfig.base()`）的 `Embeddings` 有多少参数？词元表、片段表、位置表和层归一化都要算。
+#
+# <details><summary>提示</summary>
+#
+# $n$ 行的表有 $n \cdot D$ 个数；层归一化有两个 $D$ 维的向量。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# embedding_parameters = (30_522 + 2 + 512 + 1 + 1) * 768
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (x, weight, bias, eps)
-    3: None,  # 函数 (word, table, tokenizer, k)
-}
+embedding_parameters = None  # a number
+check("embedding_parameters", embedding_parameters)
+
+# %% [markdown]
+# ### 2. `layer_norm`（●●○，8 分钟）
+#
+# 不用 `nn.LayerNorm`，计算层归一化；`x` 的形状可以是任意的 `(..., D)`。
+#
+# <details><summary>提示</summary>
+#
+# 先求最后一维的均值和方差；加上 `keepdim=True`，才能拿来减、拿来除。方差除以 $D$，不是 $D - 1$：`correction=0`。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def layer_norm(x, weight, bias, eps):
+#     mean, variance = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
+#     return (x - mean) / (variance + eps) ** 0.5 * weight + bias
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    config = BertConfig.base()
-    with torch.device("meta"):  # shapes without memory
-        return answer == sum(p.numel() for p in type(embeddings)(config).parameters())
-
-
-def check_2(answer):
-    x, scale, shift = torch.randn(3, 2, 5, 7, generator=torch.Generator().manual_seed(0))
-    expected = F.layer_norm(x, (7,), scale[0, 0], shift[0, 0], 0.1)
-    return torch.allclose(answer(x, scale[0, 0], shift[0, 0], 0.1), expected, atol=1e-5)
-
-
-# %%
-def check_3(answer):
-    table = torch.zeros(len(tokenizer), 2)
-    close = tokenizer.convert_tokens_to_ids(["file", "stream", "list"])
-    table[close] = torch.tensor([[2.0, 0.0], [9.0, 1.0], [0.3, 0.2]])  # 按夹角算近，不按长度
-    return answer("file", table, tokenizer, 2) == ["stream", "list"]
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def layer_norm(x, weight, bias, eps):
-    mean, variance = x.mean(-1, keepdim=True), x.var(-1, correction=0, keepdim=True)
-    return (x - mean) / (variance + eps) ** 0.5 * weight + bias
+    pass  # your code
 
 
+check("layer_norm", layer_norm)
+
+# %% [markdown]
+# ### 3. `nearest_tokens`（●●○，10 分钟）
+#
+# 按向量夹角的余弦，返回离一个词最近的 `k` 个词元（不含它自己），结果是字符串列表。`table` 的形状是 `(V, D)`；`tokenizer` 把词元变成编号，再变回来。
+#
+# <details><summary>提示</summary>
+#
+# 把每一行除以它的长度（`F.normalize`）；再与这个词的那一行相乘，一次就得到所有余弦。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def nearest_tokens(word, table, tokenizer, k):
+#     directions = F.normalize(table, dim=1)
+#     order = (directions @ directions[tokenizer.convert_tokens_to_ids(word)]).argsort(descending=True).tolist()
+#     return [token for token in tokenizer.convert_ids_to_tokens(order) if token != word][:k]
+# ```
+# </details>
+
+
+# %%
 def nearest_tokens(word, table, tokenizer, k):
-    directions = F.normalize(table, dim=1)
-    order = (directions @ directions[tokenizer.convert_tokens_to_ids(word)]).argsort(descending=True).tolist()
-    return [token for token in tokenizer.convert_ids_to_tokens(order) if token != word][:k]
+    pass  # your code
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: (30_522 + 2 + 512 + 1 + 1) * 768, 2: layer_norm, 3: nearest_tokens}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("nearest_tokens", nearest_tokens)
+
+# %% [markdown]
+# **默写**：合上笔记本，再写 `embed`（●●○，10 分钟）。`from minibert.course import task; task("embed")` 会把题目打印出来。

@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -47,6 +52,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 from minibert.model.attention import fused_attention, scaled_dot_product_attention
 
 MODEL = "minibert-tiny"
@@ -319,55 +325,81 @@ else:
 # %% [markdown]
 # ## 习题
 #
-# 1. 写一个函数 `(q, keys, values)`：由一个查询 `(K)` 和全部的键与值 `(T, K)`，算出它的上下文 `(K)`。
-# 2. 一个查询的注意力散得有多开？写一个函数，由 `weights` `(..., T)` 算出每一行的熵 $-\sum_j a_{ij} \ln a_{ij}$，形状是 `(...)`；权重为零的项算作零。
-# 3. 写一个函数 `(context)`：**不用**转置来合并各头，由 $H$ 个矩阵 `(T, K)` 的列表得到 `(T, D)`。
-
-# %%
-answers = {
-    1: None,  # 函数 (q, keys, values)
-    2: None,  # 函数 (weights)
-    3: None,  # 函数 (context)
-}
-
-
-# %%
-def check_1(answer):
-    found = torch.stack([answer(q, keys, values) for q in queries])
-    return found.shape == context.shape and torch.allclose(found, context, atol=1e-5)
-
-
-def check_2(answer):
-    spread = torch.tensor([[[0.25] * 4, [0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.5]]])
-    expected = torch.tensor([[math.log(4), 0.0, math.log(2)]])
-    return answer(spread).shape == (1, 3) and torch.allclose(answer(spread), expected, atol=1e-6)
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+#
+# ### 1. `attend`（●●○，6 分钟）
+#
+# 由一个查询 `(K)` 和全部的键与值 `(T, K)`，算出它的上下文 `(K)`。
+#
+# <details><summary>提示</summary>
+#
+# 分数是矩阵与向量的一次乘法。除以 $\sqrt{K}$，做 softmax，再用权重把值混合起来。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def attend(q, keys, values):
+#     return (keys @ q / math.sqrt(len(q))).softmax(dim=0) @ values
+# ```
+# </details>
 
 
 # %%
-def check_3(answer):
-    return torch.equal(answer(list(contexts)), merged)
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def attend(q, keys, values):
-    return (keys @ q / math.sqrt(len(q))).softmax(dim=0) @ values
+    pass  # your code
 
 
-def entropy(weights):
-    return -torch.where(weights > 0, weights * weights.log(), 0.0).sum(dim=-1)
+check("attend", attend)
+
+# %% [markdown]
+# ### 2. `attention_entropy`（●●○，8 分钟）
+#
+# 一个查询的注意力散得有多开？由 `weights` `(..., T)` 算出每一行的熵 $-\sum_j a_{ij} \ln a_{ij}$，形状是 `(...)`；权重为零的项算作零。
+#
+# <details><summary>提示</summary>
+#
+# 在计算机看来，$0 \cdot \ln 0$ 不是一个数。`torch.where` 可以在那里填上零。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def attention_entropy(weights):
+#     return -torch.where(weights > 0, weights * weights.log(), 0.0).sum(dim=-1)
+# ```
+# </details>
 
 
-# %% jupyter={"source_hidden": true}
-solutions = {1: attend, 2: entropy, 3: lambda context: torch.cat(context, dim=-1)}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+# %%
+def attention_entropy(weights):
+    pass  # your code
+
+
+check("attention_entropy", attention_entropy)
+
+# %% [markdown]
+# ### 3. `join_heads`（●○○，4 分钟）
+#
+# **不用**转置来合并各头：由 `context`，也就是 $H$ 个矩阵 `(T, K)` 的列表，得到 `(T, D)`。
+#
+# <details><summary>提示</summary>
+#
+# 每个词元的那一行，开头是 0 号头的那一行，接着是 1 号头的。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def join_heads(context):
+#     return torch.cat(context, dim=-1)
+# ```
+# </details>
+
+
+# %%
+def join_heads(context):
+    pass  # your code
+
+
+check("join_heads", join_heads)
+
+# %% [markdown]
+# **默写**：合上笔记本，再写 `scaled_dot_product_attention`（●●●，15 分钟）、`split_heads`（●○○，5 分钟）、`merge_heads`（●○○，5 分钟）。`from minibert.course import task; task("scaled_dot_product_attention")` 会把题目打印出来。

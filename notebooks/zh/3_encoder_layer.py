@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -48,6 +53,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
@@ -236,57 +242,77 @@ assert towards_end[-1] == max(towards_end) and towards_end[-1] > 0.5
 #
 # ## 习题
 #
-# 1. BERT-base 的一层有多少参数（$D = 768$，$F = 3072$）？所有权重和偏置，连同两个层归一化，都要算。答案是一个数。
-# 2. 谷歌的代码里，GELU 有过一种不用 erf 的写法：$0.5\,u\,\big(1 + \tanh\big(\sqrt{2/\pi}\,(u + 0.044715\,u^3)\big)\big)$。把它写成函数 `(u)`。
-# 3. 写出后来的模型所用的 pre-norm 层，$y = x + \mathrm{Attention}(\mathrm{LayerNorm}_1(x))$，$z = y + \mathrm{FFN}(\mathrm{LayerNorm}_2(y))$。写成函数 `(layer, x, mask)`，使用一个 `OurLayer` 的各个部分。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+#
+# ### 1. `layer_parameters`（●○○，5 分钟）
+#
+# BERT-base 的一层有多少参数（$D = 768$，$F = 3072$）？所有权重和偏置，连同两个层归一化，都要算。
+#
+# <details><summary>提示</summary>
+#
+# 四个 $D \times D$ 的矩阵，各带偏置（查询、键、值、混合）；一个 $D \to F$，一个 $F \to D$；两个层归一化。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# layer_parameters = 4 * (768 * 768 + 768) + (768 * 3072 + 3072) + (3072 * 768 + 768) + 2 * 2 * 768
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (u)
-    3: None,  # 函数 (layer, x, mask)
-}
+layer_parameters = None  # a number
+check("layer_parameters", layer_parameters)
+
+# %% [markdown]
+# ### 2. `gelu_tanh`（●○○，4 分钟）
+#
+# 谷歌的代码里，GELU 有过一种不用 erf 的写法：$0.5\,u\,\big(1 + \tanh\big(\sqrt{2/\pi}\,(u + 0.044715\,u^3)\big)\big)$。请写出来。
+#
+# <details><summary>提示</summary>
+#
+# 要用 `torch.tanh`；根号里的数是不变的，用 `math.sqrt`。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def gelu_tanh(u):
+#     return 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return answer == 7_087_872  # BERT-base 有十二层，占 1.1 亿参数中的 8500 万
-
-
-def check_2(answer):
-    u = torch.linspace(-5, 5, 101, dtype=torch.float64)
-    near, not_the_same = torch.allclose(answer(u), gelu(u), atol=1e-3), (answer(u) - gelu(u)).abs().max() > 1e-5
-    return near and not_the_same
-
-
-# %%
-def check_3(answer):
-    found = answer(ours[0], start[None], mask)
-    return found.shape == (1, *start.shape) and abs(found[0, hidden_token].norm() - 17.7530) < 0.01
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
 def gelu_tanh(u):
-    return 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
+    pass  # your code
 
 
-def pre_norm(layer, x, mask):
-    y = x + layer.attention(layer.attention_norm(x), mask)
-    return y + layer.feed_forward.down(gelu(layer.feed_forward.up(layer.feed_forward_norm(y))))
+check("gelu_tanh", gelu_tanh)
+
+# %% [markdown]
+# ### 3. `pre_norm`（●●○，8 分钟）
+#
+# 写出后来的模型所用的 pre-norm 层：$y = x + \mathrm{Attention}(\mathrm{LayerNorm}_1(x))$，$z = y + \mathrm{FFN}(\mathrm{LayerNorm}_2(y))$。`x` 的形状是 `(T, D)`；其余参数都是以这种矩阵为输入的函数。
+#
+# <details><summary>提示</summary>
+#
+# 两行，每个公式一行。往上加的是 `x` 本身，不是归一化以后的。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def pre_norm(x, attention, feed_forward, norm_1, norm_2):
+#     y = x + attention(norm_1(x))
+#     return y + feed_forward(norm_2(y))
+# ```
+# </details>
 
 
-# %% jupyter={"source_hidden": true}
-one_layer = 4 * (768 * 768 + 768) + (768 * 3072 + 3072) + (3072 * 768 + 768) + 2 * 2 * 768
-solutions = {1: one_layer, 2: gelu_tanh, 3: pre_norm}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+# %%
+def pre_norm(x, attention, feed_forward, norm_1, norm_2):
+    pass  # your code
+
+
+check("pre_norm", pre_norm)
+
+# %% [markdown]
+# **默写**：合上笔记本，再写 `encoder_layer`（●●●，20 分钟）。`from minibert.course import task; task("encoder_layer")` 会把题目打印出来。

@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -44,6 +49,7 @@ from torch import Tensor, nn
 
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
+from minibert.course import check
 
 # %%
 MODEL = "minibert-tiny"
@@ -325,64 +331,80 @@ for name, sizes in (("ours", count(bert)), ("BERT-base", count(base))):
 # %% [markdown]
 # ## 习题
 #
-# 1. BERT-base 的 MLM 头有多少参数（$D = 768$，$V = 30{,}522$）？与别处共享的词元表不算。答案是一个数。
-# 2. 写一个函数 `(bert, text)`：把文本里的 `[MASK]` 换成最合适的词元，返回小写的文本。只用 `tokenizer` 和 `bert`，不用别的模型。
-# 3. 写一个函数 `(lists, pad_id)`：由几个长短不一的词元编号列表，做成一个批次：`token_ids` `(B, S)`，右边用 `pad_id` 补齐；掩码 `(B, S)`，真正的词元处为真。两者都要返回。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+#
+# ### 1. `mlm_head_parameters`（●○○，4 分钟）
+#
+# BERT-base 的 MLM 头有多少参数（$D = 768$，$V = 30{,}522$）？与别处共享的词元表不算。
+#
+# <details><summary>提示</summary>
+#
+# 一个 $D \to D$ 的线性映射，带偏置；一个层归一化；词表的每个词元各一个数。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# mlm_head_parameters = 768 * 768 + 768 + 2 * 768 + 30_522
+# ```
+# </details>
 
 # %%
-answers = {
-    1: None,  # 一个数
-    2: None,  # 函数 (bert, text)
-    3: None,  # 函数 (lists, pad_id)
-}
+mlm_head_parameters = None  # a number
+check("mlm_head_parameters", mlm_head_parameters)
+
+# %% [markdown]
+# ### 2. `complete`（●●●，12 分钟）
+#
+# 把文本里的 `[MASK]` 换成最合适的词元，返回小写的文本。`bert` 是和你写的一样的模型：输入词元编号、片段编号 `(B, S)` 和掩码 `(B, S)`（词元处为真），返回 MLM 头的分数 `(B, S, V)` 和 NSP 头的分数。
+#
+# <details><summary>提示</summary>
+#
+# `tokenizer(text, return_tensors="pt")` 含有全部三个输入。把等于 `tokenizer.mask_token_id` 的编号换掉，再用 `tokenizer.decode(ids, skip_special_tokens=True)`。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def complete(bert, tokenizer, text):
+#     inputs = tokenizer(text, return_tensors="pt")
+#     ids = inputs["input_ids"].clone()
+#     hidden = ids == tokenizer.mask_token_id
+#     scores, _ = bert(ids, inputs["token_type_ids"], inputs["attention_mask"].bool())
+#     ids[hidden] = scores[hidden].argmax(dim=-1)
+#     return tokenizer.decode(ids[0].tolist(), skip_special_tokens=True)
+# ```
+# </details>
 
 
 # %%
-def check_1(answer):
-    return answer == count(base)["MLM head"]
+def complete(bert, tokenizer, text):
+    pass  # your code
 
 
-def check_2(answer):
-    cases = {"The file is opened for [MASK].": "the file is opened for reading."}
-    cases["The [MASK] is opened for reading."] = "the file is opened for reading."
-    return all(answer(bert, text) == expected for text, expected in cases.items())
+check("complete", complete)
+
+# %% [markdown]
+# ### 3. `make_batch`（●●○，8 分钟）
+#
+# 做成一个批次：由几个长短不一的词元编号列表，得到 `token_ids` `(B, S)`，右边用 `pad_id` 补齐；还有掩码 `(B, S)`，真正的词元处为真。两者都要返回。
+#
+# <details><summary>提示</summary>
+#
+# 数的列表乘以次数，就是更长的列表：`[pad_id] * 3`。真正的词元，编号也可能等于 `pad_id`，所以掩码要由长度来定。
+# </details>
+# <details><summary>答案</summary>
+#
+# ```python
+# def make_batch(lists, pad_id):
+#     longest = max(map(len, lists))
+#     token_ids = torch.tensor([ids + [pad_id] * (longest - len(ids)) for ids in lists])
+#     return token_ids, torch.tensor([[place < len(ids) for place in range(longest)] for ids in lists])
+# ```
+# </details>
 
 
 # %%
-def check_3(answer):
-    token_ids, mask = answer([[2, 248, 3], [2, 3], [2, 0, 248, 3]], 0)
-    expected = torch.tensor([[2, 248, 3, 0], [2, 3, 0, 0], [2, 0, 248, 3]])
-    real = torch.tensor([[True, True, True, False], [True, True, False, False], [True] * 4])
-    return torch.equal(token_ids, expected) and torch.equal(mask, real)
-
-
-# %%
-checks = {1: check_1, 2: check_2, 3: check_3}
-for number, answer in answers.items():
-    try:
-        verdict = "open" if answer is None else "right" if checks[number](answer) else "not yet"
-    except Exception as error:  # 答案里什么错都可能有
-        verdict = f"not yet: {type(error).__name__}: {error}"
-    print(f"exercise {number}:", verdict)
-
-
-# %% jupyter={"source_hidden": true}
-def complete(bert, text):
-    inputs = tokenizer(text, return_tensors="pt")
-    ids = inputs["input_ids"].clone()
-    hidden = ids == tokenizer.mask_token_id
-    scores, _ = bert(ids, inputs["token_type_ids"], inputs["attention_mask"].bool())
-    ids[hidden] = scores[hidden].argmax(dim=-1)
-    return tokenizer.decode(ids[0].tolist(), skip_special_tokens=True)
-
-
-# %% jupyter={"source_hidden": true}
 def make_batch(lists, pad_id):
-    longest = max(map(len, lists))
-    token_ids = torch.tensor([ids + [pad_id] * (longest - len(ids)) for ids in lists])
-    return token_ids, torch.tensor([[place < len(ids) for place in range(longest)] for ids in lists])
+    pass  # your code
 
 
-solutions = {1: 768 * 768 + 768 + 2 * 768 + 30_522, 2: complete, 3: make_batch}
-assert all(checks[number](solution) for number, solution in solutions.items())
-print("all three solutions are right")
+check("make_batch", make_batch)
