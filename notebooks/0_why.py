@@ -310,7 +310,7 @@ else:
 # <details><summary>Solution</summary>
 #
 # ```python
-# bits = -math.log2(1 / 64)
+# bits = 6
 # ```
 # </details>
 

@@ -306,6 +306,9 @@ assert 0.05 < mean_alike < 0.5
 # Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
 # an exercise is. Hints and solutions are folded up.
 #
+# To be written **from memory**, with the notebook closed: `embed` (●●○, 10 minutes).
+# `from minibert.course import task; task("embed")` prints what to write.
+#
 # ### 1. `embedding_parameters` (●○○, 4 minutes)
 #
 # How many parameters does `Embeddings` of BERT-base have (`BertConfig.base()`)? Count the word, segment and position
@@ -380,7 +383,3 @@ def nearest_tokens(word, table, tokenizer, k):
 
 
 check("nearest_tokens", nearest_tokens)
-
-# %% [markdown]
-# **From memory**, with the notebook closed: `embed` (●●○, 10 minutes).
-# `from minibert.course import task; task("embed")` prints what to write.

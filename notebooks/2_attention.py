@@ -54,6 +54,7 @@ from minibert.checkpoint.opened import local_folder
 from minibert.course import check
 from minibert.model.attention import fused_attention, scaled_dot_product_attention
 
+# %%
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
 model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
@@ -351,6 +352,10 @@ else:
 # Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
 # an exercise is. Hints and solutions are folded up.
 #
+# To be written **from memory**, with the notebook closed: `scaled_dot_product_attention` (●●●, 15 minutes),
+# `split_heads` (●○○, 5 minutes), `merge_heads` (●○○, 5 minutes).
+# `from minibert.course import task; task("scaled_dot_product_attention")` prints what to write.
+#
 # ### 1. `attend` (●●○, 6 minutes)
 #
 # For a single query `(K)` and all keys and values `(T, K)`, return its context `(K)`.
@@ -426,8 +431,3 @@ def join_heads(context):
 
 
 check("join_heads", join_heads)
-
-# %% [markdown]
-# **From memory**, with the notebook closed: `scaled_dot_product_attention` (●●●, 15 minutes), `split_heads` (●○○, 5
-# minutes), `merge_heads` (●○○, 5 minutes). `from minibert.course import task; task("scaled_dot_product_attention")`
-# prints what to write.

@@ -55,6 +55,7 @@ from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
 from minibert.course import check
 
+# %%
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
 model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
@@ -257,6 +258,9 @@ assert towards_end[-1] == max(towards_end) and towards_end[-1] > 0.5
 # Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
 # an exercise is. Hints and solutions are folded up.
 #
+# To be written **from memory**, with the notebook closed: `encoder_layer` (●●●, 20 minutes).
+# `from minibert.course import task; task("encoder_layer")` prints what to write.
+#
 # ### 1. `layer_parameters` (●○○, 5 minutes)
 #
 # How many parameters does one layer of BERT-base have ($D = 768$, $F = 3072$)? Count all weights and biases, and both
@@ -329,7 +333,3 @@ def pre_norm(x, attention, feed_forward, norm_1, norm_2):
 
 
 check("pre_norm", pre_norm)
-
-# %% [markdown]
-# **From memory**, with the notebook closed: `encoder_layer` (●●●, 20 minutes).
-# `from minibert.course import task; task("encoder_layer")` prints what to write.

@@ -315,6 +315,9 @@ print(f"B follows A with {follows:.0%}; the label is {label}")
 # Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
 # an exercise is. Hints and solutions are folded up.
 #
+# To be written **from memory**, with the notebook closed: `mask_tokens` (●●●, 20 minutes).
+# `from minibert.course import task; task("mask_tokens")` prints what to write.
+#
 # ### 1. `masked_tokens` (●○○, 3 minutes)
 #
 # How many tokens of a sequence of 512 tokens become `[MASK]`, on average? (`round(0.15 * 512)` are chosen.)
@@ -389,7 +392,3 @@ def truncate(a, b, limit):
 
 
 check("truncate", truncate)
-
-# %% [markdown]
-# **From memory**, with the notebook closed: `mask_tokens` (●●●, 20 minutes).
-# `from minibert.course import task; task("mask_tokens")` prints what to write.

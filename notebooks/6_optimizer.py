@@ -336,6 +336,9 @@ else:
 # Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The dots say how hard
 # an exercise is. Hints and solutions are folded up.
 #
+# To be written **from memory**, with the notebook closed: `adamw_step` (●●●, 15 minutes).
+# `from minibert.course import task; task("adamw_step")` prints what to write.
+#
 # ### 1. `first_step` (●○○, 3 minutes)
 #
 # The very first gradient of a parameter is 1000. With a rate of 0.001 and no decay, how far does AdamW move it? Answer
@@ -409,7 +412,3 @@ def rate_share(step, steps, warmup_steps):
 
 
 check("rate_share", rate_share)
-
-# %% [markdown]
-# **From memory**, with the notebook closed: `adamw_step` (●●●, 15 minutes).
-# `from minibert.course import task; task("adamw_step")` prints what to write.

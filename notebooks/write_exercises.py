@@ -42,15 +42,14 @@ def section(notebook: str) -> str:
     """The last section of a notebook, in jupytext's percent format."""
     memory = [exercise for exercise in from_memory.EXERCISES if exercise.notebook == notebook]
     exercises = [e for e in EXERCISES.values() if e.notebook == notebook and e not in memory]
-    first = markdown([*wrapped(INTRODUCTION), ""])
-    cells = [cell for number, exercise in enumerate(exercises, 1) for cell in cells_of(exercise, number)]
+    introduction = [*wrapped(INTRODUCTION), ""]
     if memory:
         names = ", ".join(f"`{exercise.name}` ({exercise.marks})" for exercise in memory)
-        task = f'`from minibert.course import task; task("{memory[0].name}")` prints what to write.'
-        last = f"**From memory**, with the notebook closed: {names}. {task}"
-        cells.append("# %% [markdown]\n" + markdown(wrapped(last)))
+        how = f'`from minibert.course import task; task("{memory[0].name}")` prints what to write.'
+        introduction += [*wrapped(f"To be written **from memory**, with the notebook closed: {names}. {how}"), ""]
+    cells = [cell for number, exercise in enumerate(exercises, 1) for cell in cells_of(exercise, number)]
     cells[0] = cells[0].removeprefix("# %% [markdown]\n")
-    return f"{HEADING}#\n{first}{''.join(cells)}".rstrip("\n") + "\n"
+    return f"{HEADING}#\n{markdown(introduction)}{''.join(cells)}".rstrip("\n") + "\n"
 
 
 def cells_of(exercise: Exercise, number: int) -> tuple[str, str]:

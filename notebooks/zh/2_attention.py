@@ -55,6 +55,7 @@ from minibert.checkpoint.opened import local_folder
 from minibert.course import check
 from minibert.model.attention import fused_attention, scaled_dot_product_attention
 
+# %%
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
 model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)

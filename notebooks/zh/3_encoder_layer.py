@@ -55,6 +55,7 @@ from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
 from minibert.course import check
 
+# %%
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
 model = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)

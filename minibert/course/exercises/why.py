@@ -40,7 +40,7 @@ EXERCISES = (
         minutes=2,
         task="A model gives the right word a probability of 1/64. By how many bits is it surprised?",
         hint="How often must 1 be halved until it is 1/64?",
-        solution="-math.log2(1 / 64)",
+        solution="6",
         mistakes=(
             Mistake("that is in the unit of the natural logarithm; bits need the logarithm to the base 2", 4.1588831),
             Mistake("surprise is minus the logarithm: it is never negative", -6),
