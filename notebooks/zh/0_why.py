@@ -285,12 +285,12 @@ else:
 # <details><summary>答案</summary>
 #
 # ```python
-# bits = -math.log2(1 / 64)
+# bits = 6
 # ```
 # </details>
 
 # %%
-bits = None  # a number
+bits = None  # 一个数
 check("bits", bits)
 
 # %% [markdown]
@@ -313,7 +313,7 @@ check("bits", bits)
 
 # %%
 def mark(a, b):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("mark", mark)
@@ -340,7 +340,7 @@ check("mark", mark)
 
 # %%
 def hide(text, word):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("hide", hide)

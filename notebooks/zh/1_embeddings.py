@@ -277,6 +277,8 @@ assert 0.05 < mean_alike < 0.5
 #
 # 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
+# **默写**：合上笔记本，再写 `embed`（●●○，10 分钟）。`from minibert.course import task; task("embed")` 会把题目打印出来。
+#
 # ### 1. `embedding_parameters`（●○○，4 分钟）
 #
 # BERT-base（`BertConfig.base()`）的 `Embeddings` 有多少参数？词元表、片段表、位置表和层归一化都要算。
@@ -293,7 +295,7 @@ assert 0.05 < mean_alike < 0.5
 # </details>
 
 # %%
-embedding_parameters = None  # a number
+embedding_parameters = None  # 一个数
 check("embedding_parameters", embedding_parameters)
 
 # %% [markdown]
@@ -317,7 +319,7 @@ check("embedding_parameters", embedding_parameters)
 
 # %%
 def layer_norm(x, weight, bias, eps):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("layer_norm", layer_norm)
@@ -344,10 +346,7 @@ check("layer_norm", layer_norm)
 
 # %%
 def nearest_tokens(word, table, tokenizer, k):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("nearest_tokens", nearest_tokens)
-
-# %% [markdown]
-# **默写**：合上笔记本，再写 `embed`（●●○，10 分钟）。`from minibert.course import task; task("embed")` 会把题目打印出来。

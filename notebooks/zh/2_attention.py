@@ -328,6 +328,8 @@ else:
 #
 # 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
+# **默写**：合上笔记本，再写 `scaled_dot_product_attention`（●●●，15 分钟）、`split_heads`（●○○，5 分钟）、`merge_heads`（●○○，5 分钟）。`from minibert.course import task; task("scaled_dot_product_attention")` 会把题目打印出来。
+#
 # ### 1. `attend`（●●○，6 分钟）
 #
 # 由一个查询 `(K)` 和全部的键与值 `(T, K)`，算出它的上下文 `(K)`。
@@ -347,7 +349,7 @@ else:
 
 # %%
 def attend(q, keys, values):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("attend", attend)
@@ -372,7 +374,7 @@ check("attend", attend)
 
 # %%
 def attention_entropy(weights):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("attention_entropy", attention_entropy)
@@ -397,10 +399,7 @@ check("attention_entropy", attention_entropy)
 
 # %%
 def join_heads(context):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("join_heads", join_heads)
-
-# %% [markdown]
-# **默写**：合上笔记本，再写 `scaled_dot_product_attention`（●●●，15 分钟）、`split_heads`（●○○，5 分钟）、`merge_heads`（●○○，5 分钟）。`from minibert.course import task; task("scaled_dot_product_attention")` 会把题目打印出来。

@@ -245,6 +245,8 @@ assert towards_end[-1] == max(towards_end) and towards_end[-1] > 0.5
 #
 # 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
+# **默写**：合上笔记本，再写 `encoder_layer`（●●●，20 分钟）。`from minibert.course import task; task("encoder_layer")` 会把题目打印出来。
+#
 # ### 1. `layer_parameters`（●○○，5 分钟）
 #
 # BERT-base 的一层有多少参数（$D = 768$，$F = 3072$）？所有权重和偏置，连同两个层归一化，都要算。
@@ -261,7 +263,7 @@ assert towards_end[-1] == max(towards_end) and towards_end[-1] > 0.5
 # </details>
 
 # %%
-layer_parameters = None  # a number
+layer_parameters = None  # 一个数
 check("layer_parameters", layer_parameters)
 
 # %% [markdown]
@@ -284,7 +286,7 @@ check("layer_parameters", layer_parameters)
 
 # %%
 def gelu_tanh(u):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("gelu_tanh", gelu_tanh)
@@ -310,10 +312,7 @@ check("gelu_tanh", gelu_tanh)
 
 # %%
 def pre_norm(x, attention, feed_forward, norm_1, norm_2):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("pre_norm", pre_norm)
-
-# %% [markdown]
-# **默写**：合上笔记本，再写 `encoder_layer`（●●●，20 分钟）。`from minibert.course import task; task("encoder_layer")` 会把题目打印出来。

@@ -309,7 +309,9 @@ else:
 #
 # ## 习题
 #
-# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+#
+# **默写**：合上笔记本，再写 `adamw_step`（●●●，15 分钟）。`from minibert.course import task; task("adamw_step")` 会把题目打印出来。
 #
 # ### 1. `first_step`（●○○，3 分钟）
 #
@@ -351,7 +353,7 @@ check("first_step", first_step)
 
 # %%
 def clip(gradients, limit):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("clip", clip)
@@ -376,10 +378,7 @@ check("clip", clip)
 
 # %%
 def rate_share(step, steps, warmup_steps):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("rate_share", rate_share)
-
-# %% [markdown]
-# **凭记忆**，合上笔记本：`adamw_step`（●●●，15 分钟）。`from minibert.course import task; task("adamw_step")` 会打印出要写什么。

@@ -294,7 +294,7 @@ for text, word, right in questions:
 # %% [markdown]
 # ## 习题
 #
-# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `clueless_loss`（●○○，3 分钟）
 #
@@ -336,7 +336,7 @@ check("clueless_loss", clueless_loss)
 
 # %%
 def sigmoid_loss(z0, z1, is_next):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("sigmoid_loss", sigmoid_loss)
@@ -362,7 +362,7 @@ check("sigmoid_loss", sigmoid_loss)
 
 # %%
 def unigram_entropy_of(ids):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("unigram_entropy_of", unigram_entropy_of)

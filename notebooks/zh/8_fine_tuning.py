@@ -268,7 +268,7 @@ for text in ("The file is opened for reading.", "The archive is opened for readi
 # %% [markdown]
 # ## 习题
 #
-# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `classifier_parameters`（●○○，2 分钟）
 #
@@ -309,7 +309,7 @@ check("classifier_parameters", classifier_parameters)
 
 # %%
 def logit_gradient(p, labels):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("logit_gradient", logit_gradient)
@@ -335,7 +335,7 @@ check("logit_gradient", logit_gradient)
 
 # %%
 def most_missed(nouns, predicted, labels):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("most_missed", most_missed)

@@ -339,7 +339,7 @@ for thing in ("door", "letter", "song", "horse"):
 #
 # ## 习题
 #
-# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `left_share`（●○○，4 分钟）
 #
@@ -360,7 +360,7 @@ for thing in ("door", "letter", "song", "horse"):
 
 # %%
 def left_share(weights):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("left_share", left_share)
@@ -388,7 +388,7 @@ check("left_share", left_share)
 
 # %%
 def rollout(maps):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("rollout", rollout)
@@ -413,7 +413,7 @@ check("rollout", rollout)
 
 # %%
 def most_needed(effect, H):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("most_needed", most_needed)

@@ -212,7 +212,7 @@ for ax, (name, sizes) in zip(axes, {MODEL: config, "BERT-base": BertConfig.base(
 #
 # ## 习题
 #
-# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `bert_model_parameters`（●○○，4 分钟）
 #
@@ -256,7 +256,7 @@ check("bert_model_parameters", bert_model_parameters)
 
 # %%
 def modern(names):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("modern", modern)
@@ -285,7 +285,7 @@ check("modern", modern)
 
 # %%
 def largest(path):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("largest", largest)

@@ -205,7 +205,7 @@ assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forwar
 #
 # ## 习题
 #
-# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `numbers_from_1_to_2`（●○○，4 分钟）
 #
@@ -246,7 +246,7 @@ check("numbers_from_1_to_2", numbers_from_1_to_2)
 
 # %%
 def first_difference(table):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("first_difference", first_difference)
@@ -284,7 +284,7 @@ check("first_difference", first_difference)
 
 # %%
 def find_bug(good, bad, inputs):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("find_bug", find_bug)

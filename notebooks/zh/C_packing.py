@@ -266,7 +266,7 @@ ax.invert_yaxis()
 #
 # ## 习题
 #
-# 把答案写进各自的那一格再运行，试几次都行：`check` 会说哪里不对。圆点表示难度。提示和答案都折叠着。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `padding_share`（●○○，3 分钟）
 #
@@ -309,7 +309,7 @@ check("padding_share", padding_share)
 
 # %%
 def unpack(flat, mask):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("unpack", unpack)
@@ -339,7 +339,7 @@ check("unpack", unpack)
 
 # %%
 def batches(lengths, places):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("batches", batches)
