@@ -13,10 +13,12 @@ from fastapi import FastAPI
 
 from minibert.explorer.loading import open_model
 from minibert.explorer.routes import explorer_routes
+from minibert.serving.errors import add_error_handlers
 
 
 def app_of(name: str | Path) -> FastAPI:
     app = FastAPI()
+    add_error_handlers(app)  # as `minibert serve` does: the page reads what these say
     app.include_router(explorer_routes(*open_model(name), Path(name).name))
     return app
 

@@ -128,6 +128,8 @@ def test_predict_is_the_pipeline():
 def test_fill_mask_is_the_pipeline(fill_mask):
     texts = ["ab [MASK] f", "[MASK] q [MASK]"]
     expected = of_pipeline("fill-mask", texts, top_k=2)
+    refused = fill_mask.post("/fill-mask", json={"inputs": texts, "parameters": {"top_k": 101}})
+    assert refused.status_code == 422 and "100" in refused.text
     assert close(post(fill_mask, "/fill-mask", inputs=texts, parameters={"top_k": 2}), expected)
     assert close(post(fill_mask, "/fill-mask", inputs=texts[0], parameters={"top_k": 2}), expected[0])
     assert "has no [MASK]" in post(fill_mask, "/fill-mask", 422, inputs=["[MASK]", "q"])["error"]

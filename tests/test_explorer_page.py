@@ -141,7 +141,7 @@ def test_the_model_s_answer(visit, explorer):
 def test_typing_a_sentence_takes_the_mask_along(visit, explorer):
     page = visit()
     page.do(lambda: page.page.fill("#sentence", "Now the old file is opened for reading."))
-    page.page.wait_for_function("document.querySelectorAll('#words .chip').length === 11")
+    page.page.wait_for_function("() => document.querySelectorAll('#words .chip').length === 11")
     assert texts(page, "#words [aria-pressed=true]") == ["reading"]
     found = explorer.look(View("Now the old file is opened for reading.", masked=[8]))
     assert texts(page, "#answer .body svg text") == expected_answers(found)
@@ -192,7 +192,7 @@ def test_what_was_kept_is_compared_with_another_sentence(visit, explorer):
     page = visit()
     page.click("[data-key=keep]")
     page.do(lambda: page.page.fill("#sentence", "The file is opened by reading."))
-    page.page.wait_for_function("document.querySelector('#words').textContent.includes('by')")
+    page.page.wait_for_function("() => document.querySelector('#words').textContent.includes('by')")
     page.page.wait_for_selector("#answer .legend")
     found = explorer.look(View("The file is opened by reading.", masked=[6]), View(TEXT, masked=[6]))
     assert texts(page, "#answer .body svg text") == expected_answers(found)

@@ -68,7 +68,7 @@ def test_it_has_all_of_the_package_and_nothing_else(wheel):
     package = ROOT / "minibert"
     expected = {path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.is_file()}
     expected = {name for name in expected if "__pycache__" not in name}
-    assert {"minibert/py.typed", "minibert/shipped/minibert-tiny/model.safetensors"} <= expected
+    assert {"minibert/py.typed", "minibert/shipped/minibert-english/model.safetensors"} <= expected
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert found == expected
@@ -99,7 +99,7 @@ def test_help_lists_the_commands(programs, tmp_path):
 def test_in_python(programs, tmp_path):
     program = (
         "import importlib.metadata, minibert; from minibert import pipeline\n"
-        f"print(pipeline('fill-mask', 'minibert-tiny', precision='fp32')({TEXT!r})[0]['token_str'])\n"
+        f"print(pipeline('fill-mask', 'minibert-english', precision='fp32')({TEXT!r})[0]['token_str'])\n"
         "print(minibert.__file__, importlib.metadata.version('minibert'))"
     )
     word, origin = run(programs / "python", "-c", program, cwd=tmp_path).splitlines()

@@ -56,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=number(0, 65535), default=8000, help="(%(default)s)")
     parser.add_argument(
         "--api-key",
-        default=os.environ.get("MINIBERT_API_KEY"),
+        default=os.environ.get("MINIBERT_API_KEY") or None,
         metavar="KEY",
         help="what requests must bring, as Authorization: Bearer KEY (default: the variable MINIBERT_API_KEY)",
     )

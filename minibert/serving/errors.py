@@ -46,7 +46,9 @@ def add_error_handlers(app: FastAPI) -> None:
 
     async def usual(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        response = problem(request.url.path, Refused(error.status_code, f"{request.method}: {error.detail}; see /docs"))
+        is_about_content = error.status_code == 422
+        message = error.detail if is_about_content else f"{request.method}: {error.detail}; see /docs"
+        response = problem(request.url.path, Refused(error.status_code, message))
         response.headers.update(error.headers or {})
         return response
 

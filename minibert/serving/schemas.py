@@ -93,7 +93,7 @@ class PredictRequest(Form):
 class FillMaskParameters(Form):
     """As the Hub has them."""
 
-    top_k: int = Field(default=5, ge=1)
+    top_k: int = Field(default=5, ge=1, le=100)
     targets: Texts | None = Field(default=None, description="only these words")
 
 
@@ -143,7 +143,7 @@ class Tag(BaseModel):
 class QuestionAnsweringParameters(Form):
     """As the Hub has them."""
 
-    top_k: int = Field(default=1, ge=1, description="above 1, the answer is a list")
+    top_k: int = Field(default=1, ge=1, le=100, description="above 1, the answer is a list")
     max_answer_len: int = Field(default=15, ge=1)
     max_seq_len: int = Field(default=384, ge=1)
     doc_stride: int = Field(default=128, ge=0)

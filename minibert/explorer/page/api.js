@@ -4,10 +4,7 @@ async function ask(path, options) {
   const response = await fetch(path, options);
   const found = await response.json();
   if (response.ok) return found;
-  const detail = found.detail ?? response.statusText;
-  throw new Error(
-    typeof detail === "string" ? detail : detail.map((part) => `${part.loc.join(".")}: ${part.msg}`).join("; "),
-  );
+  throw new Error(found.error ?? response.statusText);
 }
 
 const post = (path, body) =>
