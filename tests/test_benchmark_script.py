@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minibert import BertConfig, BertForPreTraining
 from minibert.labels import IGNORE_INDEX
+from minibert.pretraining.preparation import prepare
 
 TINY = ("--layers", 1, "--hidden", 32, "--vocab-size", 100, "--batch", 2, "--length", 16, "--rounds", 1)
 
@@ -112,3 +113,15 @@ def test_what_is_not_installed_is_said(capsys, monkeypatch):
 
 def test_a_size_that_cannot_be_is_one_line(benchmarks, capsys):
     assert "--batch must be at least 1, got 0" in call(capsys, "benchmark", "train", "--batch", 4, 0).only_error
+
+
+@pytest.mark.parametrize("form", ["as-it-comes", "best"])
+def test_the_race_trains_the_reference_and_saves_it(form, benchmarks, capsys, tmp_path):
+    text = "\n\n".join(f"The cat saw {n} dogs.\nIt ran away.\nThe dogs ran, too." for n in range(40))
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    prepare([str(tmp_path / "text.txt")], None, 60, tmp_path / "data")
+    options = ("--data", tmp_path / "data", "--size", "tiny", "--form", form, "--output-dir", tmp_path / "out")
+    capsys.readouterr()
+    assert re.search(r"\d+ steps, 500 tokens in", call(capsys, "benchmark", "race", *options, "--tokens", 500).out)
+    model = BertForPreTraining.from_pretrained(tmp_path / "out")
+    assert (model.config.num_hidden_layers, model.config.hidden_size) == (2, 128)

@@ -290,7 +290,7 @@ else:
 # </details>
 
 # %%
-bits = None  # a number
+bits = None  # 一个数
 check("bits", bits)
 
 # %% [markdown]
@@ -313,7 +313,7 @@ check("bits", bits)
 
 # %%
 def mark(a, b):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("mark", mark)
@@ -340,7 +340,7 @@ check("mark", mark)
 
 # %%
 def hide(text, word):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("hide", hide)

@@ -295,7 +295,7 @@ assert 0.05 < mean_alike < 0.5
 # </details>
 
 # %%
-embedding_parameters = None  # a number
+embedding_parameters = None  # 一个数
 check("embedding_parameters", embedding_parameters)
 
 # %% [markdown]
@@ -319,7 +319,7 @@ check("embedding_parameters", embedding_parameters)
 
 # %%
 def layer_norm(x, weight, bias, eps):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("layer_norm", layer_norm)
@@ -346,7 +346,7 @@ check("layer_norm", layer_norm)
 
 # %%
 def nearest_tokens(word, table, tokenizer, k):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("nearest_tokens", nearest_tokens)

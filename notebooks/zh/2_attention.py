@@ -349,7 +349,7 @@ else:
 
 # %%
 def attend(q, keys, values):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("attend", attend)
@@ -374,7 +374,7 @@ check("attend", attend)
 
 # %%
 def attention_entropy(weights):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("attention_entropy", attention_entropy)
@@ -399,7 +399,7 @@ check("attention_entropy", attention_entropy)
 
 # %%
 def join_heads(context):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("join_heads", join_heads)

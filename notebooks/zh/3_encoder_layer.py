@@ -263,7 +263,7 @@ assert towards_end[-1] == max(towards_end) and towards_end[-1] > 0.5
 # </details>
 
 # %%
-layer_parameters = None  # a number
+layer_parameters = None  # 一个数
 check("layer_parameters", layer_parameters)
 
 # %% [markdown]
@@ -286,7 +286,7 @@ check("layer_parameters", layer_parameters)
 
 # %%
 def gelu_tanh(u):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("gelu_tanh", gelu_tanh)
@@ -312,7 +312,7 @@ check("gelu_tanh", gelu_tanh)
 
 # %%
 def pre_norm(x, attention, feed_forward, norm_1, norm_2):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("pre_norm", pre_norm)

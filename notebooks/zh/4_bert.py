@@ -349,7 +349,7 @@ for name, sizes in (("ours", count(bert)), ("BERT-base", count(base))):
 # </details>
 
 # %%
-mlm_head_parameters = None  # a number
+mlm_head_parameters = None  # 一个数
 check("mlm_head_parameters", mlm_head_parameters)
 
 # %% [markdown]
@@ -377,7 +377,7 @@ check("mlm_head_parameters", mlm_head_parameters)
 
 # %%
 def complete(bert, tokenizer, text):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("complete", complete)
@@ -404,7 +404,7 @@ check("complete", complete)
 
 # %%
 def make_batch(lists, pad_id):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("make_batch", make_batch)

@@ -2,11 +2,6 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -296,7 +291,7 @@ print(f"B follows A with {follows:.0%}; the label is {label}")
 #
 # 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# **默写**：合上笔记本，再写 `mask_tokens`（●●●，20 分钟）。`from minibert.course import task; task("mask_tokens")` 会打印出要写什么。
+# **默写**：合上笔记本，再写 `mask_tokens`（●●●，20 分钟）。`from minibert.course import task; task("mask_tokens")` 会把题目打印出来。
 #
 # ### 1. `masked_tokens`（●○○，3 分钟）
 #
@@ -338,7 +333,7 @@ check("masked_tokens", masked_tokens)
 
 # %%
 def words_of(tokens):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("words_of", words_of)
@@ -366,7 +361,7 @@ check("words_of", words_of)
 
 # %%
 def truncate(a, b, limit):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("truncate", truncate)

@@ -2,11 +2,6 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -316,7 +311,7 @@ else:
 #
 # 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# **默写**：合上笔记本，再写 `adamw_step`（●●●，15 分钟）。`from minibert.course import task; task("adamw_step")` 会打印出要写什么。
+# **默写**：合上笔记本，再写 `adamw_step`（●●●，15 分钟）。`from minibert.course import task; task("adamw_step")` 会把题目打印出来。
 #
 # ### 1. `first_step`（●○○，3 分钟）
 #
@@ -358,7 +353,7 @@ check("first_step", first_step)
 
 # %%
 def clip(gradients, limit):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("clip", clip)
@@ -383,7 +378,7 @@ check("clip", clip)
 
 # %%
 def rate_share(step, steps, warmup_steps):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("rate_share", rate_share)

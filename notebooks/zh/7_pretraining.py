@@ -341,7 +341,7 @@ check("clueless_loss", clueless_loss)
 
 # %%
 def sigmoid_loss(z0, z1, is_next):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("sigmoid_loss", sigmoid_loss)
@@ -367,7 +367,7 @@ check("sigmoid_loss", sigmoid_loss)
 
 # %%
 def unigram_entropy_of(ids):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("unigram_entropy_of", unigram_entropy_of)

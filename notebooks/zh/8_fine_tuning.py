@@ -314,7 +314,7 @@ check("classifier_parameters", classifier_parameters)
 
 # %%
 def logit_gradient(p, labels):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("logit_gradient", logit_gradient)
@@ -340,7 +340,7 @@ check("logit_gradient", logit_gradient)
 
 # %%
 def most_missed(nouns, predicted, labels):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("most_missed", most_missed)

@@ -365,7 +365,7 @@ for thing in ("door", "letter", "song", "horse"):
 
 # %%
 def left_share(weights):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("left_share", left_share)
@@ -393,7 +393,7 @@ check("left_share", left_share)
 
 # %%
 def rollout(maps):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("rollout", rollout)
@@ -418,7 +418,7 @@ check("rollout", rollout)
 
 # %%
 def most_needed(effect, H):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("most_needed", most_needed)

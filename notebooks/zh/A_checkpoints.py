@@ -107,7 +107,7 @@ assert tensors["bert.embeddings.word_embeddings.weight"][row].tolist() == file_r
 # %% [markdown]
 # ## 一切都有两个名称
 #
-# 文件里的名称来自 2018 年第一个 PyTorch 版的 BERT。几乎所有 PyTorch 的 BERT 检查点都用它们（最早的有两处不同，见习题 2），所以不能改。在我们的代码里，每个部分的名称说明它做什么。第 4 课 用十行 `replace` 来翻译。包里则是一张表，除此之外没有哪段代码知道文件里的名称。`{i}` 是层的编号。
+# 文件里的名称来自 2018 年第一个 PyTorch 版的 BERT。几乎所有 PyTorch 的 BERT 检查点都用它们（最早的有两处不同，见习题 2），所以不能改。在我们的代码里，每个部分的名称说明它做什么。第 4 课用十行 `replace` 来翻译。包里则是一张表，除此之外没有哪段代码知道文件里的名称。`{i}` 是层的编号。
 
 # %%
 for ours, theirs in KEY_MAP[3:10]:
@@ -261,7 +261,7 @@ check("bert_model_parameters", bert_model_parameters)
 
 # %%
 def modern(names):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("modern", modern)
@@ -290,7 +290,7 @@ check("modern", modern)
 
 # %%
 def largest(path):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("largest", largest)

@@ -251,7 +251,7 @@ check("numbers_from_1_to_2", numbers_from_1_to_2)
 
 # %%
 def first_difference(table):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("first_difference", first_difference)
@@ -289,7 +289,7 @@ check("first_difference", first_difference)
 
 # %%
 def find_bug(good, bad, inputs):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("find_bug", find_bug)

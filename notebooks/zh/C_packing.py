@@ -314,7 +314,7 @@ check("padding_share", padding_share)
 
 # %%
 def unpack(flat, mask):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("unpack", unpack)
@@ -344,7 +344,7 @@ check("unpack", unpack)
 
 # %%
 def batches(lengths, places):
-    pass  # your code
+    pass  # 你的代码
 
 
 check("batches", batches)
