@@ -80,9 +80,14 @@ class Exercise:
         return "\n\n\n".join(sources)
 
     @property
+    def dots(self) -> str:
+        """How hard it is, for people."""
+        return "●" * self.difficulty + "○" * (3 - self.difficulty)
+
+    @property
     def marks(self) -> str:
         """How hard it is and how long it takes, for people."""
-        return f"{'●' * self.difficulty}{'○' * (3 - self.difficulty)}, {self.minutes} minutes"
+        return f"{self.dots}, {self.minutes} minutes"
 
     @property
     def stub(self) -> str:
