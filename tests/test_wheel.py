@@ -68,7 +68,7 @@ def test_it_has_all_of_the_package_and_nothing_else(wheel):
     package = ROOT / "minibert"
     expected = {path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.is_file()}
     expected = {name for name in expected if "__pycache__" not in name}
-    assert {"minibert/py.typed", "minibert/shipped/minibert-english/model.safetensors"} <= expected
+    assert {"minibert/py.typed", "minibert/shipped/minibert-tiny/model.safetensors"} <= expected
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert found == expected

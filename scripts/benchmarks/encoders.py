@@ -35,16 +35,13 @@ def encoders(model: Path, device: str) -> dict[str, Encoder]:
     if device == "cuda":
         return found | {"transformers bf16, sorted": ReferenceEncoder(model, device, torch.bfloat16)}
     sentences = sentence_transformers.SentenceTransformer(str(model), device=device)
-    return (
-        found
-        | {
-            "transformers, as they come": ReferenceEncoder(model, device, is_sorted=False),
-            "sentence-transformers": lambda texts: sentences.encode(
-                list(texts), batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False
-            ),
-        }
-        | {f"{name}, sorted": ReferenceEncoder(model, device, run=run) for name, run in engines(model).items()}
+    found["transformers, as they come"] = ReferenceEncoder(model, device, is_sorted=False)
+    found["sentence-transformers"] = lambda texts: sentences.encode(
+        list(texts), batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False
     )
+    for name, run in engines(model).items():
+        found[f"{name}, sorted"] = ReferenceEncoder(model, device, run=run)
+    return found
 
 
 class ReferenceEncoder:

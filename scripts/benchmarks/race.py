@@ -1,4 +1,4 @@
-"""`benchmark.py race`: pretrains with the reference and its Trainer, for the table in docs/speedrun.md."""
+"""`benchmark.py race`: pretrains with the reference and its Trainer, to be judged beside `minibert pretrain`."""
 
 import argparse
 import time
@@ -11,11 +11,10 @@ from torch import Tensor
 from benchmarks.machine import describe_machine
 from benchmarks.pretraining_step import LabelledLogitsByHand
 from minibert.pretraining.preparation import load_tokenizer
-from minibert.pretraining.presets import SIZES
+from minibert.pretraining.presets import SIZES, Preset
 from minibert.text.dataset import Example, PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus
 
-MAX_LENGTH = 128
 # What its Trainer does unless told otherwise, and the best that we know to ask of it.
 FORMS = {
     "as-it-comes": {"per_device_train_batch_size": 8},
@@ -60,7 +59,7 @@ class LabelledLogitsTrainer(transformers.Trainer):
 def measure(options: argparse.Namespace) -> None:
     """Train, save, and print the time."""
     tokenizer = load_tokenizer(options.data)
-    dataset = PretrainingDataset(PackedCorpus.open(options.data, tokenizer), tokenizer, MAX_LENGTH, seed=0)
+    dataset = PretrainingDataset(PackedCorpus.open(options.data, tokenizer), tokenizer, Preset.max_length, seed=0)
     settings = dict(FORMS[options.form])
     if options.learning_rate is not None:
         settings["learning_rate"] = options.learning_rate
@@ -99,6 +98,6 @@ def build_model(size: str, vocab_size: int, pad_token_id: int) -> transformers.B
         num_hidden_layers=layers,
         num_attention_heads=hidden // 64,
         intermediate_size=4 * hidden,
-        max_position_embeddings=MAX_LENGTH,
+        max_position_embeddings=Preset.max_length,
     )
     return transformers.BertForPreTraining(config)
