@@ -30,6 +30,7 @@ QUIET = (
 TEXT = "The file is opened for reading."
 START = "#text=The+file+is+opened+for+reading.&masked=%5B6%5D"  # of which minibert-tiny knows something
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+NUMBERS = "**/explorer/api"  # where the page asks for them
 PATIENCE = 30_000  # ms; a page is ready within one, on a machine that is not busy
 
 
@@ -50,7 +51,7 @@ def browser() -> Iterator:
 class Visit:
     """A visitor's page, which must not complain, nor ask anything of any other server."""
 
-    def __init__(self, browser, address: str, fragment: str = START, first: bool = False, **options) -> None:
+    def __init__(self, browser, address: str, fragment: str = START, *, first=False, held=False, **options) -> None:
         self.context = browser.new_context(**{"viewport": WIDE, "locale": "en-US", **options})
         self.page, self.complaints, self.address = self.context.new_page(), [], address
         self.page.set_default_timeout(PATIENCE)
@@ -59,8 +60,18 @@ class Visit:
         self.page.on("request", lambda request: self._ask(request.url))
         if not first:
             self.page.add_init_script("localStorage.setItem('minibert-tour-seen', 'yes')")
-        self.page.goto(address + "/" + fragment)
-        self.page.wait_for_selector("body[data-ready]")
+        if held:
+            self.page.route(NUMBERS, lambda route: setattr(self, "waiting", route))
+            with self.page.expect_request(NUMBERS):
+                self.page.goto(address + "/" + fragment)
+        else:
+            self.page.goto(address + "/" + fragment)
+            self.page.wait_for_selector("body[data-ready]")
+
+    def let_go(self) -> None:
+        """The numbers that were asked for first may come."""
+        self.waiting.continue_()
+        self.page.unroute(NUMBERS)
 
     def _hear(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
@@ -244,6 +255,14 @@ def test_a_link_shows_the_same_to_others(visit):
 def test_a_broken_link_does_no_harm(visit):
     page = visit("#text=The+file.&masked=[1&layer=x&piece=-4&nonsense=1")
     assert texts(page, "#words .chip") == ["[CLS]", "the", "file", ".", "[SEP]"]
+
+
+def test_what_is_typed_while_the_first_numbers_are_awaited_stays(visit):
+    page = visit(held=True)
+    page.page.fill("#sentence", "A word.")
+    page.let_go()
+    page.page.wait_for_function("() => document.querySelectorAll('#words .chip').length === 5")
+    assert page.page.input_value("#sentence") == "A word."
 
 
 def test_a_sentence_that_is_too_long_is_refused_in_words(visit):

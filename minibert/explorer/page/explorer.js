@@ -222,7 +222,6 @@ async function start() {
   listen();
   if (linked.text) await ask(["text"]);
   else await useExample(t("example.1"));
-  showFields();
   if (isFirstVisit() && !linked.text) openTour();
 }
 
