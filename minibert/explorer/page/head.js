@@ -29,6 +29,7 @@ export function buildHead({ stations }) {
     refill(
       numbers,
       table(found, near, chosen, (position) => ((key = position), show())),
+      html("p", { class: "quiet" }, t("head.legend")),
       ...products(found, near, chosen),
     );
   };

@@ -36,7 +36,7 @@ export function buildStream({ stations, model }) {
 
 function chart({ lens, lens_before }, width) {
   const narrow = width < 560;
-  const left = narrow ? 0 : 160;
+  const left = narrow ? 0 : 180; // "Layer 11 feed-forward" in bold
   const rowHeight = narrow ? HEIGHT + 22 : HEIGHT;
   const wordsAt = left + (narrow ? 0 : 10);
   const barsAt = narrow ? width * 0.5 : left + (width - left) * 0.44;
