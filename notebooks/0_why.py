@@ -18,7 +18,7 @@
 # - **You need** some Python. No mathematics beyond a logarithm, and no deep learning.
 # - **Afterwards you can** say what the four letters stand for, why reading from both sides matters, how a model learns
 #   from text that nobody has labelled, and what `[CLS]`, `[SEP]` and `[MASK]` are for.
-# - **Time:** 20 minutes.
+# - **Time:** 20 minutes, and 12 for the exercises.
 #
 # BERT is a program that reads. Its name is short for *Bidirectional Encoder Representations from Transformers*, and by
 # the end of this notebook each of these words will mean something to you. By the end of notebook 4 you will have built
@@ -75,9 +75,14 @@ your_guess = "opened"
 # %% [markdown]
 # ## Then let the model do it
 #
-# A BERT fills in blanks. It was trained to do little else. The blank is a token of its own, `[MASK]`, and the model
-# gives each token of its vocabulary a probability of being the one that belongs there. First we blank out everything
-# after *She*, so that only the left side is there to read. Then we give the right side back.
+# A BERT fills in blanks. It was trained to do little else. It reads text as a row of **tokens**, which are words, parts
+# of words and punctuation, and it knows a fixed list of them, its **vocabulary**. The blank is a token of its own,
+# `[MASK]`, and the model gives each token of the vocabulary a probability of being the one that belongs there. First we
+# blank out everything after *She*, so that only the left side is there to read. Then we give the right side back.
+#
+# You need not understand every line of code here: the next notebooks build all of it. Three words will do for now. A
+# *tensor* is PyTorch's array of numbers, and a comment such as `(V,)` gives its shape. *Logits* are the raw scores that
+# the model gives, one for each token. The *softmax* turns scores into probabilities that add up to one.
 
 
 # %%

@@ -19,7 +19,7 @@
 # - **You need** notebook 0, and tensors: if `table[3]` and `a @ b` look familiar, you are ready.
 # - **Afterwards you can** split text into word pieces, look up and add the three vectors of a token, normalise the sum,
 #   and show that your module equals the package's to the last bit.
-# - **Time:** 25 minutes.
+# - **Time:** 25 minutes, and 22 for the exercises.
 #
 # This notebook builds the bottom floor of the picture in notebook 0. As in all the notebooks that follow, we compute
 # each thing first with a loop, then with matrices, and then as a module. Then we *assert* that the result is what
@@ -110,7 +110,7 @@ assert little.tokenize(chinese) == list(chinese)
 # | $G$ | `segment` | $(2, D)$ | segment table |
 # | $P$ | `position_table` | $(M, D)$ | position table, for texts of at most $M$ tokens |
 # | $\mu_t, \sigma_t^2$ | `mean`, `variance` | | of the $D$ numbers of $e_t$ |
-# | $\gamma, \beta$ | `norm.weight`, `norm.bias` | $(D)$ | learned scale and shift |
+# | $\gamma, \beta$ | `norm.weight`, `norm.bias` | $(D)$ | learned scale and shift; $\odot$ multiplies number by number |
 # | $\epsilon$ | `norm.eps` | | $10^{-12}$, against division by zero |
 
 # %%
@@ -160,8 +160,8 @@ bar = figure.colorbar(image, ax=axes, label="value")
 #
 # A look-up is a matrix product in disguise. Write the token's number as a row of zeros with a single one (**one-hot**),
 # and the product with the table picks out that row. Nobody computes it this way, because almost all of the work would
-# be multiplying by zero. But it shows that a look-up is linear, and therefore how training reaches the table: each row
-# receives the gradient of the tokens that used it.
+# be multiplying by zero. But it shows that a look-up is linear, and therefore how training reaches the table: a row is
+# changed only by the tokens that used it (notebook 6 shows how training changes numbers).
 
 # %%
 one_hot = F.one_hot(token_ids, num_classes=len(word)).float()  # (T, V)

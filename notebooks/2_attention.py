@@ -18,7 +18,7 @@
 # - **You need** notebook 1, the softmax (it turns scores into shares that add up to one), and the dot product.
 # - **Afterwards you can** compute attention by hand, cut vectors into heads and merge them again, explain the $\sqrt
 #   K$, and hide padding with a mask.
-# - **Time:** 40 minutes. This is the longest notebook, and the most important one.
+# - **Time:** 40 minutes, and 18 for the exercises. This is the longest notebook, and the most important one.
 #
 # So far, each token knows only itself. In "The file is opened for reading", the token *opened* should find out that
 # what is opened is a **file**, and that the purpose is **reading**. So each token asks a question, its **query**. Each
@@ -27,7 +27,10 @@
 #
 # 1. queries, keys and values · 2. scores · 3. softmax · 4. weights times values · 5. output projection and residual
 #
-# We walk through them with a single head first, printing the numbers as we go, and then with all heads at once.
+# One such way of asking, with its own queries, keys and values, is called an **attention head**. BERT has several of
+# them side by side, so that a token can ask several questions at once. (The heads of notebook 0 are something else: the
+# parts on top of the body that give an answer.) We walk through the steps with a single head first, printing the
+# numbers as we go, and then with all heads at once.
 #
 # ![Queries, keys and values, in heads, merged again](../docs/images/diagrams/attention-heads.svg)
 
@@ -200,8 +203,9 @@ torch.testing.assert_close(package_weights[0, 0], weights)
 # ### Why divide by $\sqrt K$?
 #
 # The dot product of two random vectors of $K$ numbers has a standard deviation of $\sqrt K$. So without the division,
-# scores would grow with the size of the head, and the softmax would give everything to one token. It would then have
-# almost no gradient, and the head could not learn to look elsewhere (section 3.2.1, footnote 4). Try it:
+# scores would grow with the size of the head, and the softmax would give everything to one token. A small change of the
+# scores would then change nothing, and training, which works by small changes, could not teach the head to look
+# elsewhere (section 3.2.1, footnote 4). Try it:
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -324,7 +328,7 @@ torch.testing.assert_close(together[1, :5], ours(x[None, :5], mask[:1, :5])[0])
 print("hiding keys is the same as not having them")
 
 # %% [markdown]
-# `minibert` has this equation twice: written out, as above, and as a single PyTorch kernel (`fused_attention`), which
+# `minibert` has this equation twice: written out, as above, and as one call of PyTorch's own (`fused_attention`), which
 # is faster because it never stores the table of weights. Both agree with ours, and with `transformers`:
 
 # %%

@@ -18,7 +18,7 @@
 # - **You need** notebooks 1 and 2.
 # - **Afterwards you can** write the feed-forward network and a whole encoder layer, say what GELU is, and follow one
 #   vector through all layers.
-# - **Time:** 25 minutes.
+# - **Time:** 25 minutes, and 17 for the exercises.
 #
 # Attention lets tokens exchange what they know. Then the **feed-forward** network lets each token, on its own, think
 # about what it got. Both *add* to the token's vector. So each token has one vector that runs through the whole model,
@@ -109,6 +109,7 @@ print(*(f"{number:.2f}" for number in x[hidden_token, :10]), "... : the vector o
 # | $W_1, b_1$ | `up.weight`, `up.bias` | $(F, D)$, $(F)$ | $F = 512$ neurons read the token |
 # | $W_2, b_2$ | `down.weight`, `down.bias` | $(D, F)$, $(D)$ | and write to it |
 # | $\mathrm{LayerNorm}_2$ | `layer.feed_forward_norm` | | |
+# | $\mathrm{erf}$ | `torch.erf` | | an S-shaped curve from −1 to 1, so that $\mathrm{gelu}(u)$ is between 0 and $u$ |
 #
 # Dropout comes before each sum; outside of training it does nothing.
 #
@@ -129,8 +130,9 @@ for name, vector in (("x", x), ("what attention adds", attended), ("their sum", 
 # ### First with a loop
 #
 # Each of the $F$ neurons has a vector that it looks for in the token (a row of $W_1$), and another that it adds to the
-# token when it has found the first (a column of $W_2$). The activation decides how much is added. Every token goes
-# through the same network, and no token sees another.
+# token when it has found the first (a column of $W_2$). The **activation**, here GELU, decides how much is added. It is
+# what makes this a network of two layers: without it, $W_2 W_1$ would be a single matrix. Every token goes through the
+# same network, and no token sees another.
 
 
 # %%

@@ -18,12 +18,12 @@
 # - **You need** notebooks 1 to 3.
 # - **Afterwards you can** write a complete BERT from memory, load trained parameters into it, and prove that it
 #   computes what the package and the reference compute.
-# - **Time:** 40 minutes.
+# - **Time:** 40 minutes, and 24 for the exercises.
 #
 # This is the summit of the first half. You have the embeddings, the attention and the encoder layer. Only the **heads**
-# are missing, which turn vectors into answers: which word is hidden, and does B follow A? Once we have them, we put
-# everything on one page of about eighty lines of code. Then we load the parameters that come with the package, and let
-# *your* BERT finish our sentence:
+# are missing, the parts on top that turn vectors into answers (not to be confused with attention heads): which word is
+# hidden, and does B follow A? Once we have them, we put everything on one page of about eighty lines of code. Then we
+# load the parameters that come with the package, and let *your* BERT finish our sentence:
 #
 # > **The file is opened for [MASK].**
 

@@ -17,8 +17,8 @@
 #
 # - **You need** notebook 0, and numpy.
 # - **Afterwards you can** turn a text into pairs and masks as the BERT paper does, check the shares, and say why the
-#   paper hides 15 % of the tokens, and why our presets hide 30 %.
-# - **Time:** 30 minutes.
+#   paper hides 15 % of the tokens, and why our presets, the ready-made settings for pretraining, hide 30 %.
+# - **Time:** 30 minutes, and 19 for the exercises.
 #
 # Notebook 0 gave the answer away: text labels itself. Hide a word, and the word is the label. Put two sentences side by
 # side, and the label is whether they stood together in the text. Now we do it in earnest. We follow one paragraph,
@@ -98,8 +98,9 @@ for number, sentence in enumerate(documents[0][:-1]):
     print(f"{label}: {sentence} | {other}")
 
 # %% [markdown]
-# The package draws all pairs of an epoch in this way, with more than one sentence on each side, and cuts pairs that are
-# too long. A pair is just five numbers: where A and B begin and end in the array, and the label. We check every claim:
+# One pass over the whole corpus is an **epoch**. The package draws all pairs of an epoch in this way, with more than
+# one sentence on each side, and cuts pairs that are too long. A pair is just five numbers: where A and B begin and end
+# in the array, and the label. We check every claim:
 
 # %%
 dataset = PretrainingDataset(corpus, tokenizer, max_length=40, seed=0)

@@ -19,7 +19,7 @@
 # - **You need** notebook 4, and what a derivative is.
 # - **Afterwards you can** write AdamW by hand, clip gradients, draw the schedule of the learning rate, and say what
 #   each of the three is for.
-# - **Time:** 30 minutes.
+# - **Time:** 30 minutes, and 17 for the exercises.
 #
 # Training a BERT means repeating one step, in pretraining as well as in fine-tuning: compute how surprised the model
 # is, find the direction in which each parameter makes it less surprised, and go a little way. The idea is simple. But
@@ -142,8 +142,8 @@ assert max(sizes) > 100 * min(sizes)
 #
 # Adam gives every parameter a step of its own, from two running means. $m$ is the mean of its recent gradients: single
 # batches are noisy, and what they have in common is the direction worth following. $v$ is the mean of their squares, so
-# $\sqrt v$ is their typical size. The step is $m / \sqrt v$, a *direction in units of its own noise*. Whether a
-# gradient is a million or a millionth, a step is never much longer than the learning rate.
+# $\sqrt v$ is their typical size. The step is $m / \sqrt v$: *where the gradients agree, measured by how large they
+# usually are*. Whether a gradient is a million or a millionth, a step is hardly ever longer than the learning rate.
 #
 # The W stands for **weight decay**. Each step also pulls every weight a little towards zero, so that no weight grows
 # unless it is needed. Adam used to mix this pull into the gradient, where $\sqrt v$ divided it away. AdamW keeps it
@@ -286,10 +286,10 @@ for p, g in zip(with_gradient(exact), clipped, strict=True):
 # ## The schedule
 #
 # The best rate changes during a run. At the start, AdamW knows nothing: after a single gradient,
-# $\hat m / \sqrt{\hat v}$ is $\pm 1$ for *every* parameter, which means a full step on the word of one batch. So the
-# rate first rises from 0, in the **warm-up**. At the end, we are no longer looking for the valley but for its lowest
-# point, and large steps would jump across it. So the rate falls to 0. If $\rho$ is the share of the run that is done,
-# and $w$ the share of the warm-up, then
+# $\hat m / \sqrt{\hat v}$ is $\pm 1$ for *every* parameter, which means a full step on the evidence of one batch. So
+# the rate first rises from 0, in the **warm-up**. At the end, we are no longer looking for the valley but for its
+# lowest point, and large steps would jump across it. So the rate falls to 0. If $\rho$ is the share of the run that is
+# done, and $w$ the share of the warm-up, then
 #
 # $$ \eta = \eta_{\max} \cdot \begin{cases} \rho / w & \rho < w \\ (1 - \rho) / (1 - w) & \text{else} \end{cases} $$
 #
@@ -328,7 +328,7 @@ else:
 # ```python
 # loss = model(**batch).loss                                  # how surprised?
 # loss.backward()                                             # which direction?
-# torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)     # not on the word of one odd batch
+# torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)     # not too far for one odd batch
 # optimizer.step()                                            # how far, for each parameter?
 # schedule.step(), optimizer.zero_grad()                      # the next rate; forget this gradient
 # ```

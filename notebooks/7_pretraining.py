@@ -18,7 +18,7 @@
 # - **You need** notebooks 4 to 6.
 # - **Afterwards you can** compute both losses by hand, predict two heights of the loss curve before the run starts, and
 #   read a real one.
-# - **Time:** 35 minutes. The two training runs take about a minute together.
+# - **Time:** 35 minutes, and 21 for the exercises. The two training runs take about a minute together.
 #
 # A loss curve is the one thing that everybody watches during pretraining, and few can say what its heights mean. So we
 # first compute both of BERT's losses by hand, for our sentence. Then we watch them fall in a small world where we know

@@ -18,7 +18,7 @@
 # - **You need** notebooks 4, 6 and 7.
 # - **Afterwards you can** put a new head on a pretrained body, train the head alone or everything, and measure what
 #   pretraining was worth.
-# - **Time:** 30 minutes.
+# - **Time:** 30 minutes, and 18 for the exercises.
 #
 # Pretraining has taught our model about words by letting it guess them. Nobody needs the guesses themselves. So we take
 # off the heads that guess, put on a new one with a few hundred parameters, and train it on a handful of labelled

@@ -17,7 +17,7 @@
 #
 # - **You need** notebooks 2 and 4.
 # - **Afterwards you can** draw and measure attention maps, and name three reasons not to believe them too soon.
-# - **Time:** 40 minutes.
+# - **Time:** 40 minutes, and 21 for the exercises.
 #
 # Pictures of attention are beautiful, and it is easy to read too much into them. A weight says where a head *takes*
 # something from. It does not say how much the head takes, nor what the model does with it. So we do three things. We

@@ -18,7 +18,8 @@
 # - **You need** notebook 4, whose ten lines of renaming are looked at closely here.
 # - **Afterwards you can** read a `safetensors` file byte by byte, load it safely, and say where the parameters of a
 #   BERT are.
-# - **Time:** 25 minutes. This is the first of three engineering appendices; you may read them in any order.
+# - **Time:** 25 minutes, and 17 for the exercises. This is the first of three engineering appendices; you may read them
+#   in any order.
 #
 # Everything that a BERT has learned is in one file. The file is a dictionary from names to matrices, and loading it
 # means looking up names in a table. We read one byte by byte, rename what we find, and let the result finish our

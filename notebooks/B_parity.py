@@ -18,7 +18,7 @@
 # - **You need** notebook 4, and appendix A for the names.
 # - **Afterwards you can** compare two models module by module, read differences in units in the last place, and find a
 #   bug that no user would notice.
-# - **Time:** 25 minutes.
+# - **Time:** 25 minutes, and 23 for the exercises.
 #
 # Its answers do not tell you: a model with a small mistake in it still talks sense. So we run two models side by side,
 # keep what every module returns, and compare number by number. The first row that differs is where the bug is.

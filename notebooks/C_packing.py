@@ -19,7 +19,7 @@
 # - **You need** notebook 4.
 # - **Afterwards you can** compute BERT on a ragged batch without any padding, show that nothing changes, and read
 #   [`model/packing.py`](../minibert/model/packing.py).
-# - **Time:** 25 minutes.
+# - **Time:** 25 minutes, and 18 for the exercises.
 #
 # The BERT on one page is right, but wasteful. Put our sentence into a batch with a text of a hundred tokens:
 #

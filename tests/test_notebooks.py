@@ -145,6 +145,14 @@ def test_parts_come_in_the_plain_form_until_packing_is_introduced(name):
 
 
 @pytest.mark.parametrize("name", SOURCES)
+def test_the_time_for_the_exercises_is_the_sum_of_theirs(name):
+    text = SOURCES[name].read_text(encoding="utf-8")
+    minutes = re.findall(r"^# ### \d\. `\w+` \([●○]+, (\d+) minutes?\)", text, re.MULTILINE)
+    assert len(minutes) == 3
+    assert re.search(r"\*\*Time:\*\* \d+ minutes, and (\d+) for the exercises", text)[1] == str(sum(map(int, minutes)))
+
+
+@pytest.mark.parametrize("name", SOURCES)
 def test_links_lead_somewhere(name):
     """Diagrams excepted, which are drawn by a script."""
     cells = [cell.source for cell in saved(name).cells if cell.cell_type == "markdown"]

@@ -22,13 +22,13 @@
 #
 # - **需要**：第 1 课；softmax（把分数变成加起来等于一的份额）；点积。
 # - **学完以后**：能手算注意力，能把向量切成头再合并，说得出为什么要除以 $\sqrt K$，会用掩码挡住填充。
-# - **时间**：40 分钟。这一课最长，也最重要。
+# - **时间**：40 分钟，习题另需 18 分钟。这一课最长，也最重要。
 #
 # 到目前为止，每个词元只知道自己。在 “The file is opened for reading” 里，*opened*（打开）应当知道：打开的是 **file**（文件），目的是 **reading**（读取）。于是，每个词元都提出一个问题（它的**查询**），每个词元也都举着一块牌子，写着自己能提供什么（它的**键**）。哪块牌子合乎问题，举牌的词元就把自己的信息交出去（它的**值**）。一共五步：
 #
 # 1. 查询、键和值 · 2. 分数 · 3. softmax · 4. 权重乘以值 · 5. 输出投影与残差
 #
-# 我们先用一个头走一遍，边走边打印数字；再让所有的头一起算。
+# 这样的一套问法，连同自己的查询、键和值，叫作一个**注意力头**。BERT 并排放着好几个，一个词元就可以同时问几个问题。（第 0 课里的“头”是另一回事：那是主体顶上给出答案的部分。）我们先用一个头把这五步走一遍，边走边打印数字；再让所有的头一起算。
 #
 # ![查询、键和值，切成头，再合并](../../docs/images/diagrams/attention-heads.zh.svg)
 
@@ -190,7 +190,7 @@ torch.testing.assert_close(package_weights[0, 0], weights)
 # %% [markdown]
 # ### 为什么要除以 $\sqrt K$？
 #
-# 两个各有 $K$ 个数的随机向量，点积的标准差是 $\sqrt K$。如果不除，头越大，分数就越大，softmax 会把全部注意力给一个词元。这时它几乎没有梯度，这个头也就学不会去看别处（论文第 3.2.1 节，脚注 4）。试试看：
+# 两个各有 $K$ 个数的随机向量，点积的标准差是 $\sqrt K$。如果不除，头越大，分数就越大，softmax 会把全部注意力给一个词元。这时分数变动一点点，什么也不会改变；而训练靠的正是一点一点的变动，这个头也就学不会去看别处（论文第 3.2.1 节，脚注 4）。试试看：
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -302,7 +302,7 @@ torch.testing.assert_close(together[1, :5], ours(x[None, :5], mask[:1, :5])[0])
 print("hiding keys is the same as not having them")
 
 # %% [markdown]
-# `minibert` 里，同一个公式写了两遍：一遍像上面那样逐步写出；另一遍用 PyTorch 的单个内核（`fused_attention`），它从不存下整张权重表，所以更快。两者都与我们的结果一致，也与 `transformers` 一致：
+# `minibert` 里，同一个公式写了两遍：一遍像上面那样逐步写出；另一遍直接调用 PyTorch 自带的实现（`fused_attention`），它从不存下整张权重表，所以更快。两者都与我们的结果一致，也与 `transformers` 一致：
 
 # %%
 twice, hidden_last = [matrix[None] for matrix in (query, key, value)], torch.tensor([[True] * (T - 1) + [False]])

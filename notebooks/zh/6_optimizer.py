@@ -17,7 +17,7 @@
 #
 # - **需要**：第 4 课，知道什么是导数。
 # - **学完以后**：能亲手写出 AdamW，裁剪梯度，画出学习率的调度曲线，还能说清这三样东西各有什么用。
-# - **时间**：30 分钟。
+# - **时间**：30 分钟，习题另需 17 分钟。
 #
 # 训练 BERT，无论预训练还是微调，都是反复做同一步：算出模型有多惊讶，找到每个参数往哪个方向走能让它少一点惊讶，然后走一小步。道理很简单。可是**一小步**到底是多远？有三样东西回答这个问题，这一课就来动手做：**AdamW**、**梯度裁剪**和**学习率调度**。我们的例子是
 #
@@ -130,7 +130,7 @@ assert max(sizes) > 100 * min(sizes)
 # %% [markdown]
 # ## AdamW
 #
-# Adam 让每个参数有自己的步长，靠的是两个滑动平均。$m$ 是最近梯度的平均：单个批次有噪声，各批次共同的方向才值得跟。$v$ 是梯度平方的平均，所以 $\sqrt v$ 就是梯度通常的大小。每一步走 $m / \sqrt v$，也就是**以自身噪声为单位的方向**。不管梯度是一百万还是百万分之一，一步都不会比学习率长多少。
+# Adam 让每个参数有自己的步长，靠的是两个滑动平均。$m$ 是最近梯度的平均：单个批次有噪声，各批次共同的方向才值得跟。$v$ 是梯度平方的平均，所以 $\sqrt v$ 就是梯度通常的大小。每一步走 $m / \sqrt v$，也就是**各次梯度一致的方向，以它们通常的大小为单位**。不管梯度是一百万还是百万分之一，一步都不会比学习率长多少。
 #
 # W 指的是**权重衰减**（weight decay）：每一步还把每个权重往零拉一点，免得哪个权重没有必要地变大。最初的 Adam 把这一项混进梯度里，结果又被 $\sqrt v$ 除掉了。AdamW 把两者分开。
 #
@@ -300,12 +300,12 @@ else:
 # ```python
 # loss = model(**batch).loss                                  # how surprised?
 # loss.backward()                                             # which direction?
-# torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)     # not on the word of one odd batch
+# torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)     # not too far for one odd batch
 # optimizer.step()                                            # how far, for each parameter?
 # schedule.step(), optimizer.zero_grad()                      # the next rate; forget this gradient
 # ```
 #
-# 五行依次是：有多惊讶？往哪个方向？不听信一个反常的批次；每个参数走多远？换下一个学习率，忘掉这次的梯度。
+# 五行依次是：有多惊讶？往哪个方向？不为一个反常的批次走得太远；每个参数走多远？换下一个学习率，忘掉这次的梯度。
 #
 # ## 习题
 #
