@@ -36,7 +36,7 @@ def main() -> None:
             build(language, Path(folder) / language, built / language)
         (built / "index.html").write_text(FRONT, encoding="utf-8")
         shutil.rmtree(options.out, ignore_errors=True)
-        shutil.copytree(built, options.out)
+        shutil.copytree(built, options.out, ignore=shutil.ignore_patterns("jupyter_execute"))  # MyST-NB's scratch
     print(f"written     {options.out}/index.html")
 
 

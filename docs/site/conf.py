@@ -1,9 +1,12 @@
 """Sphinx's settings for the site; build.py says how it is called, and README.md why it is Sphinx."""
 
+import logging
 import os
 
 from sphinx.application import Sphinx
 from sphinx.search.zh import SearchChinese
+
+logging.getLogger("jieba").setLevel(logging.WARNING)  # it tells how it loads its dictionary
 
 LANGUAGES = {"en": "en", "zh": "zh_CN"}
 

@@ -74,7 +74,7 @@ def pipeline(
         model: a folder, a checkpoint that ships with minibert, a name on the hub, or a model.
         precision: "fp32"; "bf16", faster on hardware that has it, the third digit of a score may differ; "int8", for
             CPUs that have no bf16, where the second digit may differ; "auto": bf16 where the hardware has it, else
-            fp32. It is the encoder's layers that are computed so; `model` stays fp32.
+            fp32. Only the encoder's layers are computed in it; `model` stays fp32.
         device: None: a CUDA GPU if there is one; -1: the CPU, as in the reference. The model is moved there.
         tokenizer: a tokenizer, a folder or a name; None: that of the checkpoint.
         dtype, torch_dtype: load and compute all of the model in it, as in the reference, instead of `precision`.
