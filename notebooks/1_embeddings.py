@@ -110,7 +110,7 @@ assert little.tokenize(chinese) == list(chinese)
 # | $G$ | `segment` | $(2, D)$ | segment table |
 # | $P$ | `position_table` | $(M, D)$ | position table, for texts of at most $M$ tokens |
 # | $\mu_t, \sigma_t^2$ | `mean`, `variance` | | of the $D$ numbers of $e_t$ |
-# | $\gamma, \beta$ | `norm.weight`, `norm.bias` | $(D)$ | learned scale and shift; $\odot$ multiplies number by number |
+# | $\gamma, \beta$ | `norm.weight`, `norm.bias` | $(D)$ | learned scale and shift; $\odot$: number by number |
 # | $\epsilon$ | `norm.eps` | | $10^{-12}$, against division by zero |
 
 # %%
