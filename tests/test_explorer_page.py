@@ -339,6 +339,36 @@ def test_nothing_sticks_out_at_any_size(visit, size, scheme):
     assert (lightness(other) < 60) != (lightness(background) < 60)
 
 
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_no_label_is_cut_off(visit, size):
+    page = visit(START.replace("6", "5"), viewport=size)  # "Layer 1 feed-forward" moves this one most, and is bold
+    assert "feed-forward moved" in page.text("#stream .finding")
+    cut = """texts => texts.filter(text => {
+        const [own, all] = [text, text.ownerSVGElement].map(node => node.getBoundingClientRect());
+        return own.left < all.left - 1 || own.right > all.right + 1;
+    }).map(text => text.textContent)"""
+    assert page.page.eval_on_selector_all(".body svg text", cut) == []
+
+
+def test_small_grey_text_can_be_read():
+    style = (Path(__file__).parent.parent / "minibert/explorer/page/style.css").read_text(encoding="utf-8")
+    colors = {
+        name: re.findall(rf"--{name}: (#\w{{6}});", style) for name in ("ink-3", "page", "surface", "well", "highlight")
+    }
+    for ink, *grounds in zip(*colors.values(), strict=True):  # light, and dark twice
+        assert all(contrast(ink, ground) >= 4.5 for ground in grounds)  # WCAG 2.2, level AA
+
+
+def contrast(one: str, other: str) -> float:
+    def luminance(color: str) -> float:
+        shares = (int(color[start : start + 2], 16) / 255 for start in (1, 3, 5))
+        red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
 def lightness(color: str) -> float:
     red, green, blue = map(int, re.findall(r"\d+", color)[:3])
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -53,7 +53,7 @@ function strips({ embeddings, pieces }, model, width) {
     const label = narrow
       ? words(left, top - 9, t(`embeddings.${name}`), color("ink-2"), "start", { "font-size": 12 })
       : words(left - 14, middle, t(`embeddings.${name}`), color("ink"), "end");
-    const sign = words(narrow ? 8 : 6, middle, SIGNS[name], color("ink-2"), "middle", { "font-size": 17 });
+    const sign = words(8, middle, SIGNS[name], color("ink-2"), "middle", { "font-size": 17 });
     return svg(
       "g",
       {},
