@@ -30,6 +30,8 @@ class Words:
 
     heading: str
     introduction: str
+    folded: str  # that hints and solutions are folded up; in an edition without solutions, that hints are
+    folded_hints: str
     memory: str  # {names}: the exercises to be written from memory, {first}: the first one's name
     comma: str
     marks: str  # {dots}, {minutes}
@@ -38,12 +40,16 @@ class Words:
     comments: dict[str, str] = field(default_factory=dict)  # those of the stubs, from English
     texts: dict[str, dict[str, str]] | None = None  # task and hint by the exercise's name; None: its own
     width: int = 116
+    gap: str = " "  # between two sentences
+    with_solutions: bool = True
 
 
 ENGLISH = Words(
     heading="# ## Exercises\n",
     introduction="Write each answer into its cell and run it, as often as you like: `check` says what is wrong. The "
-    "dots say how hard an exercise is. Hints and solutions are folded up.",
+    "dots say how hard an exercise is.",
+    folded="Hints and solutions are folded up.",
+    folded_hints="Hints are folded up.",
     memory="To be written **from memory**, with the notebook closed: {names}. "
     '`from minibert.course import task; task("{first}")` prints what to write.',
     comma=", ",
@@ -68,7 +74,9 @@ def chinese() -> Words:
     return Words(
         heading="# ## 习题\n",
         introduction="把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。"
-        "圆点表示难度。提示和答案都是折叠的，点开才看得见。",
+        "圆点表示难度。",
+        folded="提示和答案都是折叠的，点开才看得见。",
+        folded_hints="提示是折叠的，点开才看得见。",
         memory="**默写**：合上笔记本，再写 {names}。"
         '`from minibert.course import task; task("{first}")` 会把题目打印出来。',
         comma="、",
@@ -77,6 +85,7 @@ def chinese() -> Words:
         solution="答案",
         comments={"# a number": "# 一个数", "# your code": "# 你的代码"},
         texts=texts,
+        gap="",
         width=sys.maxsize,  # a line break would show as a blank between two Chinese characters
     )
 
@@ -102,7 +111,8 @@ def section(notebook: str, words: Words) -> str:
     """The last section of a notebook, in jupytext's percent format."""
     memory = [exercise for exercise in from_memory.EXERCISES if exercise.notebook == notebook]
     exercises = [e for e in EXERCISES.values() if e.notebook == notebook and e not in memory]
-    introduction = [*wrapped(words.introduction, words.width), ""]
+    folded_up = words.folded if words.with_solutions else words.folded_hints
+    introduction = [*wrapped(f"{words.introduction}{words.gap}{folded_up}", words.width), ""]
     if memory:
         names = words.comma.join(titled(exercise, words) for exercise in memory)
         introduction += [*wrapped(words.memory.format(names=names, first=memory[0].name), words.width), ""]
@@ -121,7 +131,8 @@ def cells_of(exercise: Exercise, number: int, words: Words) -> tuple[str, str]:
     text = {"task": exercise.task, "hint": exercise.hint} if words.texts is None else words.texts[exercise.name]
     lines = [f"### {number}. {titled(exercise, words)}", "", *wrapped(text["task"], words.width), ""]
     lines += folded(words.hint, wrapped(text["hint"], words.width))
-    lines += folded(words.solution, ["```python", *exercise.solution_code.split("\n"), "```"])
+    if words.with_solutions:
+        lines += folded(words.solution, ["```python", *exercise.solution_code.split("\n"), "```"])
     stub = exercise.stub
     for english, other in words.comments.items():
         stub = stub.replace(english, other)

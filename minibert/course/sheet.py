@@ -32,3 +32,9 @@ def sheet(names: Sequence[str], file: str) -> str:
             parts.append(f"# --- Notebook {notebook}\n")
         parts.append(f"{exercise.sheet}\n")
     return "\n\n".join(parts)
+
+
+def solutions(names: Sequence[str]) -> str:
+    """Python code with the solution of each exercise: what a teacher compares with, and has full points."""
+    parts = [HEAD.format(file="solutions.py")]
+    return "\n\n".join([*parts, *(f"{EXERCISES[name].solution_code}\n" for name in names)])
