@@ -26,7 +26,7 @@ from nbformat import NotebookNode
 from objectives import LANGUAGES, objectives
 from slides import deck
 from tqdm import tqdm
-from write_exercises import ENGLISH, FOLDER, chinese, with_section
+from write_exercises import CHINESE, ENGLISH, FOLDER, with_section
 
 from minibert.checkpoint.files import write_text
 from minibert.commands.run import run
@@ -62,7 +62,7 @@ def write_beside(out: Path, sources: list[Path]) -> None:
 
 
 def write_class(out: Path, sources: list[Path]) -> None:
-    for language, words in (("en", ENGLISH), ("zh", chinese())):
+    for language, words in (("en", ENGLISH), ("zh", CHINESE)):
         place = "" if language == "en" else language
         notebooks = {}
         for source in tqdm(sources, desc=language, unit=" notebooks"):
@@ -79,7 +79,8 @@ def write_class(out: Path, sources: list[Path]) -> None:
         project = (DOCS / place / "project.md").read_text(encoding="utf-8")
         write_text(out / f"project{suffix}", alone(project))
     names = list(EXERCISES)
-    write_text(out / "student" / "my_exercises.py", sheet(names, "my_exercises.py"))
+    for language, place in (("en", ""), ("zh", "zh")):
+        write_text(out / "student" / place / "my_exercises.py", sheet(names, "my_exercises.py", language))
     write_text(out / "teacher" / "solutions.py", solutions(names))
 
 

@@ -99,6 +99,11 @@ def test_new_writes_the_tasks_and_nothing_over(capsys, tmp_path):
     assert "exists; give --new a name that does not" in call(capsys, "grade", "--new", path).only_error
 
 
+def test_new_tasks_may_be_in_chinese(capsys, tmp_path):
+    assert call(capsys, "grade", "--new", tmp_path / "new.py", "--language", "zh", "--only", "embed").code == 0
+    assert "每个词元的词向量" in (tmp_path / "new.py").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -107,6 +112,7 @@ def test_new_writes_the_tasks_and_nothing_over(capsys, tmp_path):
         (["empty"], "empty: has no .py file in it"),
         (["there.py", "--only", "embeds"], "--only embeds: no such exercise or notebook; there is embed"),
         (["there.py", "--only", "D"], "--only D: no such exercise or notebook; there is 0, 1"),
+        (["there.py", "--language", "zh"], "--language zh: only --new writes tasks"),
         (["there.py", "--time-limit", "0"], "--time-limit 0: expected seconds, more than 0"),
     ],
 )

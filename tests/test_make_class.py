@@ -49,7 +49,7 @@ def test_everything_is_there(out):
     notebooks = [f"{place}{name}.ipynb" for place in places for name in names]
     decks = [f"slides/{name}.{language}.html" for name in names for language in ("en", "zh")]
     pages = [f"{page}{suffix}" for page in ("objectives", "project") for suffix in (".md", ".zh.md")]
-    files = ["student/my_exercises.py", "teacher/solutions.py"]
+    files = ["student/my_exercises.py", "student/zh/my_exercises.py", "teacher/solutions.py"]
     found = {str(path.relative_to(out)) for path in out.rglob("*.*") if path.suffix != ".svg" and path.is_file()}
     assert found == {*notebooks, *decks, *pages, *files}
     assert not list(out.parent.glob(".*"))
@@ -59,7 +59,7 @@ def test_everything_is_there(out):
 @pytest.mark.parametrize("place", ["", "zh"])
 def test_no_solution_reaches_a_student(source, place):
     """Of any exercise, in any notebook; above the exercises, a notebook may compute the same in its own way."""
-    words = write_exercises.chinese() if place else write_exercises.ENGLISH
+    words = write_exercises.CHINESE if place else write_exercises.ENGLISH
     text = (FOLDER / place / source.name).read_text(encoding="utf-8")
     students = make_class.with_section(text, source.name[0], replace(words, with_solutions=False))
     above, section = (
@@ -98,7 +98,7 @@ def test_the_two_editions_differ_in_solutions_alone(out, name, place):
         assert cell.get("outputs") == other.get("outputs")
         new = set(cell.source.split("\n")) - set(other.source.split("\n"))
         assert all("folded up" in line or "折叠" in line for line in new)
-    words = write_exercises.chinese() if place else write_exercises.ENGLISH
+    words = write_exercises.CHINESE if place else write_exercises.ENGLISH
     assert text_of(teacher).count(f"<summary>{words.solution}</summary>") == 3
     assert text_of(student).count(f"<summary>{words.hint}</summary>") == 3
 

@@ -19,7 +19,7 @@ FILES = {
     ),
     "ends": (f"import os\n{BITS}{MARK}def hide(text, word): os._exit(7)", "ended the program (exit code 7)"),
     "deletes": (
-        f"import os, shutil\nshutil.rmtree(os.getcwd())\n{BITS}{MARK}def hide(text, word): return os.listdir()",
+        f"import os, shutil\nshutil.rmtree(os.getcwd())\n{BITS}{MARK}def hide(text, word): return os.getcwd()",
         "raises FileNotFoundError",
     ),
 }
