@@ -22,7 +22,10 @@ def in_language(exercise: Exercise, language: str) -> Exercise:
     """
     if language not in LANGUAGES:
         raise ValueError(f"language {language!r}: expected {' or '.join(map(repr, LANGUAGES))}")
-    return exercise if language == "en" else replace(exercise, remarks=LANGUAGES[language], **texts()[exercise.name])
+    if language == "en":
+        return exercise
+    text = texts()[exercise.name]
+    return replace(exercise, task=text["task"], hint=text["hint"], remarks=LANGUAGES[language])
 
 
 @cache
