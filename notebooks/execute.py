@@ -60,15 +60,25 @@ def with_outputs(source: Path) -> NotebookNode:
     english, notebook = nbformat.read(FOLDER / f"{source.stem}.ipynb", as_version=4), read(source)
     if found := differences(english, notebook):
         raise ValueError(f"{source} is not in step with {FOLDER / source.stem}.ipynb: " + "; ".join(found))
-    for cell, original in zip(notebook.cells, english.cells, strict=True):
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = original.outputs, original.execution_count
+    copy_outputs(english, notebook)
     return notebook
 
 
+def copy_outputs(original: NotebookNode, notebook: NotebookNode) -> None:
+    """Into a notebook that has the same cells, in other words."""
+    for cell, source in zip(notebook.cells, original.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = source.outputs, source.execution_count
+
+
 def read(source: Path) -> NotebookNode:
+    """The notebook of a source."""
+    return notebook_of(source.read_text(encoding="utf-8"))
+
+
+def notebook_of(text: str) -> NotebookNode:
     """A source as a notebook, whose cells have the same names at every run, so that it diffs well."""
-    notebook = jupytext.read(source)
+    notebook = jupytext.reads(text, fmt="py:percent")
     for cell in notebook.cells:
         cell.id = hashlib.sha1(cell.source.encode()).hexdigest()[:12]
     return notebook

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from minibert.checkpoint.files import write_text
 from minibert.course.all_exercises import EXERCISES, NOTEBOOKS
+from minibert.course.languages import LANGUAGES
 from minibert.course.sheet import sheet
 from minibert.course.submissions import Submission, grade_all
 
@@ -28,7 +29,11 @@ from minibert.course.submissions import Submission, grade_all
 def main(options: argparse.Namespace) -> int:
     names = choose(options.only)
     if options.new:
-        return write_sheet(options.path, names)
+        return write_sheet(options.path, names, options.language or "en")
+    if options.language:
+        raise ValueError(
+            f"--language {options.language}: only --new writes tasks; what is said of answers is in English"
+        )
     if options.time_limit <= 0:
         raise ValueError(f"--time-limit {options.time_limit:g}: expected seconds, more than 0")
     paths = find_files(options.path)
@@ -51,6 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print all verdicts as JSON")
     parser.add_argument("--new", action="store_true", help="write the tasks to a new file, and grade nothing")
+    parser.add_argument("--language", choices=LANGUAGES, help="of the tasks that --new writes (en)")
 
 
 def choose(only: list[str] | None) -> list[str]:
@@ -62,10 +68,10 @@ def choose(only: list[str] | None) -> list[str]:
     return [name for name, exercise in EXERCISES.items() if not only or {name, exercise.notebook} & {*only}]
 
 
-def write_sheet(path: Path, names: list[str]) -> int:
+def write_sheet(path: Path, names: list[str], language: str) -> int:
     if path.exists():
         raise ValueError(f"{path}: exists; give --new a name that does not")
-    write_text(path, sheet(names, path.name))
+    write_text(path, sheet(names, path.name, language))
     print(f"{len(names)} exercises, {sum(EXERCISES[name].difficulty for name in names)} points, written to {path}")
     return 0
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from minibert.course.all_exercises import EXERCISES
 from minibert.course.exercise import Exercise
+from minibert.course.languages import in_language
 from minibert.course.verdict import examine
 
 
@@ -20,14 +21,14 @@ def check(name: str, answer: Any) -> None:
     print(f"{name}:", "\n    ".join(verdict.lines))
 
 
-def task(name: str) -> None:
-    """Print what is to be written, as code to begin with."""
-    print(find(name).sheet)
+def task(name: str, language: str = "en") -> None:
+    """Print what is to be written, as code to begin with; `language="zh"`: with its words in Chinese."""
+    print(in_language(find(name), language).sheet)
 
 
-def hint(name: str) -> None:
-    """Print how to begin."""
-    print(find(name).hint)
+def hint(name: str, language: str = "en") -> None:
+    """Print how to begin; `language="zh"`: in Chinese."""
+    print(in_language(find(name), language).hint)
 
 
 def solution(name: str) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+# What a line is not broken in: a word, with the blanks before it. What stands between backticks or dollars is part of
+# one, and so is the mark after a Chinese character, which is a word of its own.
+_CHINESE = r"\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
+_MARKS = "，。；：、！？）」》”…"
+PIECE = re.compile(
+    rf"\s*(?:[（「《“]*(?:(?:`[^`]*`|\$[^$]*\$|[^\s{_CHINESE}])+|[{_CHINESE}])[{_MARKS}]*|[^\s]+)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,19 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Remarks:
+    """What is said beside a task, in English or in another language.
+
+    marks: how hard an exercise is ({dots}), and how long it takes ({minutes}).
+    number, code: comments in the place of an answer.
+    """
+
+    marks: str = "({dots}, {minutes} minutes)"
+    number: str = "a number"
+    code: str = "your code"
+
+
+@dataclass(frozen=True)
 class Exercise:
     """One exercise. Its solution, its mistakes and an answer are compared on the same cases.
 
@@ -46,6 +68,7 @@ class Exercise:
     variant: the solution once more, with keyword arguments that put mistakes in.
     parts: names of what a function returns, where it returns several things.
     finished: what the exercise is to write, and PyTorch has ready, such as "torch.nn.functional.layer_norm".
+    remarks: in the language of task and hint.
     """
 
     name: str
@@ -61,6 +84,7 @@ class Exercise:
     variant: Callable | None = None
     parts: tuple[str, ...] = ("",)
     finished: tuple[str, ...] = ()
+    remarks: Remarks = Remarks()
 
     @property
     def is_number(self) -> bool:
@@ -86,26 +110,40 @@ class Exercise:
 
     @property
     def marks(self) -> str:
-        """How hard it is and how long it takes, for people."""
-        return f"{self.dots}, {self.minutes} minutes"
+        """How hard it is and how long it takes, for people, in parentheses."""
+        return self.remarks.marks.format(dots=self.dots, minutes=self.minutes)
 
     @property
     def stub(self) -> str:
         """Python code that a learner begins with."""
         if isinstance(self.solution, str):
-            return f"{self.name} = None  # a number"
-        return f"def {self.name}{inspect.signature(self.solution)}:\n    pass  # your code"
+            return f"{self.name} = None  # {self.remarks.number}"
+        return f"def {self.name}{inspect.signature(self.solution)}:\n    pass  # {self.remarks.code}"
 
     @property
     def sheet(self) -> str:
         """The stub, with the task written into it."""
-        lines = textwrap.wrap(f"{self.task} ({self.marks})", 110, break_on_hyphens=False, break_long_words=False)
+        lines = wrapped(f"{self.task} {self.marks}".replace(" （", "（"), 110)
         if self.is_number:
             return "\n".join([*(f"# {line}" for line in lines), self.stub])
         head, body = self.stub.split("\n")
         opening = 'r"""' if "\\" in self.task else '"""'
         docstring = "\n".join([f"{opening}{lines[0]}", *lines[1:], '"""'])
         return "\n".join([head, textwrap.indent(docstring, "    "), body])
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of a paragraph; a Chinese character takes two columns."""
+    lines = [""]
+    for piece in PIECE.findall(text):
+        if columns(lines[-1]) + columns(piece.strip()) > width:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.strip()
+    return lines
+
+
+def columns(text: str) -> int:
+    return len(text) + len(re.findall(f"[{_CHINESE}]", text))
 
 
 class Draw:

@@ -3,16 +3,27 @@
 from collections.abc import Sequence
 
 from minibert.course.all_exercises import EXERCISES
+from minibert.course.languages import in_language
 
-# With all that the solutions use.
-HEAD = '''"""Exercises of the course. Write your answers, and have them graded as often as you like:
+WORDS = {
+    "en": """Exercises of the course. Write your answers, and have them graded as often as you like:
 
     minibert grade {file}
 
 The letters in the shapes: B sequences, S positions, T tokens, D hidden size, H heads, K = D / H, F feed-forward size,
 V vocabulary, C classes, L layers. The dots say how hard an exercise is, and how many points it gives.
-"""
+""",
+    "zh": """课程的习题。写好答案，随时可以批改，想批改几次都行（批改的话是英文）：
 
+    minibert grade {file}
+
+形状里的字母：B 是序列数，S 是位置数，T 是词元数，D 是隐藏维度，H 是头数，K = D / H，F 是前馈网络的宽度，
+V 是词表大小，C 是类别数，L 是层数。圆点表示难度，有几个实心的，就得几分。
+""",
+}
+NOTEBOOK = {"en": "Notebook {}", "zh": "第 {} 课"}
+# All that the solutions use.
+IMPORTS = """
 import json
 import math
 import struct
@@ -20,15 +31,26 @@ import struct
 import torch
 import torch.nn.functional as F
 from torch import nn
-'''
+"""
 
 
-def sheet(names: Sequence[str], file: str) -> str:
-    """Python code with a stub for each exercise."""
-    parts, notebook = [HEAD.format(file=file)], ""
-    for exercise in (EXERCISES[name] for name in names):
+def sheet(names: Sequence[str], file: str, language: str = "en") -> str:
+    """Python code with a stub for each exercise; its words are in "en" or "zh"."""
+    parts, notebook = [head(file, language)], ""
+    for exercise in (in_language(EXERCISES[name], language) for name in names):
         if exercise.notebook != notebook:
             notebook = exercise.notebook
-            parts.append(f"# --- Notebook {notebook}\n")
+            parts.append(f"# --- {NOTEBOOK[language].format(notebook)}\n")
         parts.append(f"{exercise.sheet}\n")
     return "\n\n".join(parts)
+
+
+def head(file: str, language: str) -> str:
+    """What a file begins with."""
+    return f'"""{WORDS[language].format(file=file)}"""\n{IMPORTS}'
+
+
+def solutions(names: Sequence[str]) -> str:
+    """Python code with the solution of each exercise: what a teacher compares with, and has full points."""
+    parts = [head("solutions.py", "en")]
+    return "\n\n".join([*parts, *(f"{EXERCISES[name].solution_code}\n" for name in names)])

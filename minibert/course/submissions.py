@@ -89,14 +89,15 @@ def failed(name: str, fault: str) -> Verdict:
 
 def run_process(path: Path, names: Sequence[str], seconds: float, folder: Path) -> str:
     """Run `one_submission` on a file until it ends, or stops telling of progress; returns how it ended, in words."""
-    results = folder / "results"
+    results, own = folder / "results", folder / "own"
     results.unlink(missing_ok=True)
+    own.mkdir(exist_ok=True)  # where a submission may delete all that it finds
     command = [sys.executable, "-m", one_submission.__name__, str(path.resolve()), str(results), *names]
     package = Path(minibert.course.__file__).parents[2]
     paths = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **nothing)  # type: ignore[call-overload]
+    process = subprocess.Popen(command, cwd=own, env=environment, start_new_session=True, **nothing)  # type: ignore[call-overload]
     try:
         in_time = wait(process, results, seconds)
     finally:

@@ -277,7 +277,7 @@ assert 0.05 < mean_alike < 0.5
 #
 # 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# **默写**：合上笔记本，再写 `embed`（●●○，10 分钟）。`from minibert.course import task; task("embed")` 会把题目打印出来。
+# **默写**：合上笔记本，再写 `embed`（●●○，10 分钟）。`from minibert.course import task; task("embed", language="zh")` 会把题目打印出来。
 #
 # ### 1. `embedding_parameters`（●○○，4 分钟）
 #

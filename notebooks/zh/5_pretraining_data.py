@@ -291,7 +291,7 @@ print(f"B follows A with {follows:.0%}; the label is {label}")
 #
 # 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# **默写**：合上笔记本，再写 `mask_tokens`（●●●，20 分钟）。`from minibert.course import task; task("mask_tokens")` 会把题目打印出来。
+# **默写**：合上笔记本，再写 `mask_tokens`（●●●，20 分钟）。`from minibert.course import task; task("mask_tokens", language="zh")` 会把题目打印出来。
 #
 # ### 1. `masked_tokens`（●○○，3 分钟）
 #
