@@ -11,9 +11,10 @@ from minibert.serving.errors import add_error_handlers
 from minibert.serving.gate import Gate
 from minibert.serving.metrics import Metrics
 from minibert.serving.page import api_page
-from minibert.serving.routes import Threads, embedding_routes, head_routes
+from minibert.serving.routes import embedding_routes, head_routes
 from minibert.serving.schemas import Info
 from minibert.serving.service import Service
+from minibert.serving.threads import Threads
 
 
 def make_app(service: Service, metrics: Metrics, api_key: str | None = None, version: str = "") -> FastAPI:
@@ -29,8 +30,7 @@ def make_app(service: Service, metrics: Metrics, api_key: str | None = None, ver
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        threads.close()
-        service.close()
+        service.close()  # the requests themselves have ended by then: each had an answer, or its time was over
 
     # FastAPI's own pages load their scripts from elsewhere; ours needs none.
     app = FastAPI(title=f"minibert: {service.name}", version=version, docs_url=None, redoc_url=None, lifespan=lifespan)
