@@ -30,6 +30,8 @@ STATUSES = {
     404: "the checkpoint has no head for this",
     408: "the body came too slowly",
     413: "too many bytes, texts or tokens for one request",
+    415: "the body is compressed",
+    421: "the header Host names another machine",
     422: "what is asked for is not understood; the text says why",
     429: "too much waits already; see Retry-After",
     500: "the model failed",
