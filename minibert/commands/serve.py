@@ -89,9 +89,8 @@ def number(least: int, most: int | None = None) -> Callable[[str], int]:
     """For argparse: a whole number from `least` to `most`."""
 
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and len(text) < 19) or not least <= int(text) <= (
-            most or int(text)
-        ):
+        is_number = text.isascii() and text.isdecimal() and len(text) < 19
+        if not is_number or not least <= int(text) <= (most or int(text)):
             to = f" to {most}" if most else ""
             raise argparse.ArgumentTypeError(f"expected a whole number from {least}{to}, got {text!r:.80}")
         return int(text)
