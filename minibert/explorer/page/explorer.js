@@ -164,9 +164,9 @@ function listen() {
 
 let width = 0;
 function redrawSoon() {
-  if (!found || width === byId("stations").clientWidth) return;
+  if (width === byId("stations").clientWidth) return;
   width = byId("stations").clientWidth;
-  show(["piece"]);
+  if (found) show(["piece"]);
 }
 
 function showTip(event) {
