@@ -14,12 +14,17 @@ from fastapi import FastAPI
 from minibert.explorer.loading import open_model
 from minibert.explorer.routes import explorer_routes
 from minibert.serving.errors import add_error_handlers
+from minibert.serving.gate import Gate
+from minibert.serving.limits import Limits
+from minibert.serving.metrics import Metrics
+from minibert.serving.threads import Threads
 
 
-def app_of(name: str | Path) -> FastAPI:
-    app = FastAPI()
+def app_of(name: str | Path, limits: Limits | None = None) -> FastAPI:
+    app, limits = FastAPI(), limits or Limits()
     add_error_handlers(app)  # as `minibert serve` does: the page reads what these say
-    app.include_router(explorer_routes(*open_model(name), Path(name).name))
+    app.add_middleware(Gate, limits=limits, metrics=Metrics(), paths=())
+    app.include_router(explorer_routes(*open_model(name), Path(name).name, Threads(limits.looks).answer))
     return app
 
 

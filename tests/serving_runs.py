@@ -27,11 +27,13 @@ CLASSES = {
 
 
 @contextmanager
-def client(task: str = "embeddings", limits: Limits | None = None, api_key: str | None = None) -> Iterator[TestClient]:
+def client(
+    task: str = "embeddings", limits: Limits | None = None, api_key: str | None = None, hosts: tuple | None = None
+) -> Iterator[TestClient]:
     """A client of a service for the task, in fp32; errors of the service are answers, as over a network."""
     metrics = Metrics()
     service = Service.load(checkpoint(CLASSES[task]), "fp32", limits=limits, observe=metrics.batch)
-    app = make_app(service, metrics, api_key, "0")
+    app = make_app(service, metrics, api_key, "0", hosts)
     with TestClient(app, raise_server_exceptions=False) as made:
         made.service = service
         yield made

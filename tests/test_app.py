@@ -135,6 +135,40 @@ def test_fill_mask_is_the_pipeline(fill_mask):
     assert "has no [MASK]" in post(fill_mask, "/fill-mask", 422, inputs=["[MASK]", "q"])["error"]
 
 
+def test_too_many_candidates_are_refused_before_they_are_computed():
+    with serving_runs.client("fill-mask", Limits(candidates=6)) as client:
+        two = "ab [MASK] [MASK]"
+        assert len(post(client, "/fill-mask", inputs=[two], parameters={"top_k": 3})[0]) == 2
+        client.service.batcher.run = None  # what is refused does not get there
+        said = post(client, "/fill-mask", 413, inputs=["[MASK]", two], parameters={"top_k": 3})["error"]
+        assert "3 masks with 3 candidates each (top_k) are 9 candidates, at most 6 are given" in said
+
+
+def test_targets(fill_mask):
+    masked, words = "ab [MASK] f", {"targets": ["b", "f"], "top_k": 9}
+    expected = of_pipeline("fill-mask", [masked], **words)
+    assert close(post(fill_mask, "/fill-mask", inputs=masked, parameters=words), expected[0])
+    said = post(fill_mask, "/fill-mask", 422, inputs=masked, parameters={"targets": ["b", "nowhere", "ab cd"]})
+    assert "targets: not in the vocabulary: 'nowhere', 'ab cd'; name words that are" in said["error"]
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs", "parameters"),
+    [
+        ("token-classification", "a " * 20_000, {"stride": 13}),
+        ("question-answering", {"question": "a", "context": "a " * 20_000}, {"max_seq_len": 8, "doc_stride": 4}),
+    ],
+)
+def test_windows_that_share_nearly_all_are_not_made(task, inputs, parameters):
+    """Each of them shows a single new token: many gigabytes of windows from a body that is small."""
+    with serving_runs.client(task) as client:
+        longest = client.service.head.max_length
+        if "stride" in parameters:
+            parameters = {"stride": longest - 3}
+        client.service.head.windows = None  # what is refused does not get there
+        assert "in windows of" in post(client, f"/{task}", 413, inputs=inputs, parameters=parameters)["error"]
+
+
 def test_token_classification_is_the_pipeline():
     with serving_runs.client("token-classification") as client:
         for strategy in ("none", "simple", "first"):

@@ -166,6 +166,15 @@ def test_close_finishes_what_was_accepted(model, pool):
     assert first.done() and [other.result() for other in others] == [[3 * number] for number in range(4)]
 
 
+def test_close_does_not_wait_for_ever(model, pool):
+    batcher = make()
+    first, start = busy(batcher, model, pool), time.monotonic()
+    batcher.close(0.1)
+    assert time.monotonic() - start < 5 and not first.done()
+    model.go.set()
+    assert first.result() == [1]
+
+
 def test_batches_are_observed(model):
     seen = []
     model.go.set()

@@ -252,8 +252,17 @@ def test_a_link_shows_the_same_to_others(visit):
     assert other.text("#head h3") == "Layer 1, head 1" and other.page.locator(".map.off").count() == 1
 
 
-def test_a_broken_link_does_no_harm(visit):
-    page = visit("#text=The+file.&masked=[1&layer=x&piece=-4&nonsense=1")
+BROKEN = (
+    "&masked=[1&layer=x&piece=-4&nonsense=1&toString=1&__proto__=1",
+    "&heads_off=1&layers_off=null&masked=%22x%22&flipped={}&position=[]&before=1",
+    '&heads_off=[1]&layers_off=["a"]&masked=[-1]&head=1.5&before={"text":1}',
+    '&heads_off=[[1]]&before={"pair":"a"}',
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_link_does_no_harm(visit, broken):
+    page = visit("#text=The+file." + broken)
     assert texts(page, "#words .chip") == ["[CLS]", "the", "file", ".", "[SEP]"]
 
 

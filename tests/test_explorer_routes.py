@@ -2,19 +2,23 @@
 
 import json
 import re
+import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from pathlib import Path
 
 import pytest
 from explorer_server import app_of, served
+from fastapi import FastAPI
 
 import minibert
 from minibert.explorer.insight import Explorer
 from minibert.explorer.loading import open_model
-from minibert.explorer.routes import PAGE
+from minibert.explorer.routes import PAGE, explorer_routes
 from minibert.explorer.view import View
+from minibert.serving.limits import Limits
 
 TEXT = "The file is opened for reading."
 
@@ -84,10 +88,19 @@ def as_json(x: object) -> object:
         ("api", {"view": {"text": TEXT, "masked": "x"}}, "masked"),
         ("api", {"view": {"text": TEXT, "heads_off": [[1]]}}, "heads_off"),
         ("api", {"view": {"text": TEXT}, "before": {"text": ""}}, "at least one word"),
+        ("api", {"view": {"text": TEXT, "masked": ["1"]}}, "masked.*valid integer"),
+        ("api", {"view": {"text": TEXT, "masked": [True]}}, "masked.*valid integer"),
+        ("api", {"view": {"text": TEXT, "masked": [1.0]}}, "masked.*valid integer"),
+        ("api", {"view": {"text": TEXT, "masked": [10**100]}}, "masked.*less than or equal"),
+        ("api", {"view": {"text": TEXT, "masked": [1] * 65}}, "masked.*at most 64"),
+        ("api", {"view": {"text": TEXT, "heads_off": [[0, 0]] * 1025}}, "heads_off.*at most 1024"),
+        ("api", {"view": {"text": TEXT, "position": "6"}}, "position.*valid integer"),
+        ("api", {"view": {"text": 7}}, "text.*valid string"),
         ("api", {}, "view"),
         ("api", b"{", "JSON"),
         ("api/head", {"view": {"text": TEXT}, "layer": 9, "head": 0}, r"layer must lie in \[0, 2\), got 9"),
         ("api/head", {"view": {"text": TEXT}}, "layer"),
+        ("api/head", {"view": {"text": TEXT}, "layer": True, "head": 0}, "layer.*valid integer"),
     ],
 )
 def test_a_wrong_request_is_refused_with_a_reason(address, path, body, words):
@@ -107,3 +120,30 @@ def test_no_other_file_is_to_be_had(address, path):
 def test_a_chapter_of_the_course(address, file):
     chapter = Path(minibert.__file__).parent.parent / "notebooks" / file
     assert get(f"{address}/explorer/course/{file}")[0] == chapter.read_text(encoding="utf-8")
+
+
+def test_a_look_has_limits_of_time_and_number(monkeypatch):
+    """Those that hang are given up by the clock, and the page's files come meanwhile."""
+    go, begun = threading.Event(), threading.Event()
+
+    def hang(*arguments):
+        begun.set()
+        go.wait()
+
+    monkeypatch.setattr(Explorer, "look", hang)
+    with served(app_of("minibert-tiny", Limits(seconds=2, looks=1))) as address, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(post, f"{address}/explorer/api", {"view": {"text": TEXT}})
+        begun.wait()
+        status, answer = post(f"{address}/explorer/api/head", {"view": {"text": TEXT}, "layer": 0, "head": 0})
+        assert status == 429 and "try again later" in answer["error"]
+        assert "<title>" in get(address)[0]
+        status, answer = slow.result()
+        assert status == 504 and "time that a request may take is over" in answer["error"]
+        go.set()
+
+
+def test_in_an_application_without_limits():
+    app = FastAPI()
+    app.include_router(explorer_routes(*open_model("minibert-tiny"), "minibert-tiny"))
+    with served(app) as address:
+        assert post(f"{address}/explorer/api", {"view": {"text": TEXT}})[1]["pieces"]

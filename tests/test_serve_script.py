@@ -127,7 +127,7 @@ def raw(server, *parts, wait=0.0):
     return answer, time.monotonic() - start
 
 
-HEAD = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+HEAD = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
 def test_slow_and_huge_clients_are_sent_away(fill_mask):
@@ -245,7 +245,7 @@ def test_sigterm_finishes_what_was_accepted():
     with serving_runs.server("embeddings") as server, concurrent.futures.ThreadPoolExecutor(16) as pool:
         body = json.dumps({"inputs": ["ab cde f " * 2] * 400}).encode()
         asked = [
-            pool.submit(raw, server, HEAD.replace(b"Host: x", b"Host: x\r\nConnection: close") % len(body), body)
+            pool.submit(raw, server, HEAD.replace(b"localhost", b"localhost\r\nConnection: close") % len(body), body)
             for _ in range(8)
         ]
         metrics = f"{server.address}/metrics"
@@ -304,7 +304,7 @@ def test_what_cannot_be(capsys, arguments, said):
     assert said in script_runs.call(capsys, "serve", *arguments).only_error
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "\u0661\u0662", "9" * 5000])
 def test_numbers_that_are_none(capsys, value):
     ending = script_runs.call(capsys, "serve", "--max-texts", value)
     assert ending.code == 2 and "--max-texts: expected a whole number from 1" in ending.err

@@ -18,6 +18,8 @@ import minibert
 from minibert.model.precision import PRECISIONS
 from minibert.report import say
 
+LOCAL = ("localhost", "127.0.0.1", "[::1]")  # what this machine is called in the header Host
+
 
 def main(options: argparse.Namespace) -> None:
     try:
@@ -37,13 +39,17 @@ def main(options: argparse.Namespace) -> None:
         load = functools.partial(service.Service.load, limits=allowed, observe=counted.batch)
         served = loader.submit(load, options.model, options.precision).result()
         shown = None if options.api_key else loader.submit(loading.open_model, options.model).result()
-    application = app.make_app(served, counted, options.api_key, minibert.__version__)
+    hosts = {*LOCAL, f"[{options.host}]" if ":" in options.host else options.host.lower()}
+    is_local = is_loopback(options.host)
+    application = app.make_app(
+        served, counted, options.api_key, minibert.__version__, hosts=hosts if is_local else None
+    )
     say("model", f"{served.name}, for {' and '.join(served.tasks)}")
-    if not is_loopback(options.host) and options.api_key is None:
+    if not is_local and options.api_key is None:
         print("warning: others on the network can use this service; --api-key asks them for a key", file=sys.stderr)
     address = f"{server.address_of(listening)}, with examples of requests at /docs"
     if shown:
-        application.include_router(routes.explorer_routes(*shown, served.name))
+        application.include_router(routes.explorer_routes(*shown, served.name, application.state.looks.answer))
         say("address", f"{address}; open it in a browser to see the model at work")
     else:
         say("address", f"{address}; without the explorer, as a browser brings no key")
@@ -83,7 +89,8 @@ def number(least: int, most: int | None = None) -> Callable[[str], int]:
     """For argparse: a whole number from `least` to `most`."""
 
     def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= (most or int(text)):
+        is_number = text.isascii() and text.isdecimal() and len(text) < 19
+        if not is_number or not least <= int(text) <= (most or int(text)):
             to = f" to {most}" if most else ""
             raise argparse.ArgumentTypeError(f"expected a whole number from {least}{to}, got {text!r:.80}")
         return int(text)

@@ -14,8 +14,6 @@ MOST_CHARACTERS = 1000  # of each text; refused before the tokenizer sees it
 class View:
     """One picture. Positions count all pieces from 0, the [CLS] at the start being one."""
 
-    __pydantic_config__ = {"extra": "forbid"}  # a misspelt key of a request is an error
-
     text: str
     pair: str | None = None  # a second sentence
     masked: list[int] = field(default_factory=list)  # positions that [MASK] is put in the place of

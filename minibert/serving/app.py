@@ -1,7 +1,8 @@
 """The ASGI application: a `Service` behind its paths, with the gate before them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -11,37 +12,49 @@ from minibert.serving.errors import add_error_handlers
 from minibert.serving.gate import Gate
 from minibert.serving.metrics import Metrics
 from minibert.serving.page import api_page
-from minibert.serving.routes import Threads, embedding_routes, head_routes
+from minibert.serving.routes import embedding_routes, head_routes
 from minibert.serving.schemas import Info
 from minibert.serving.service import Service
+from minibert.serving.threads import Threads
 
 
-def make_app(service: Service, metrics: Metrics, api_key: str | None = None, version: str = "") -> FastAPI:
+def make_app(
+    service: Service,
+    metrics: Metrics,
+    api_key: str | None = None,
+    version: str = "",
+    hosts: Collection[str] | None = None,
+) -> FastAPI:
     """The application, for uvicorn or any other ASGI server; it stops `service` when it is stopped itself.
 
     Args:
         metrics: what `service` tells of its batches (its argument `observe`), and what `/metrics` gives.
         api_key: which all requests must bring, except those to /health; None: they need none.
         version: of the package, for those who ask.
+        hosts: as for `Gate`.
     """
     threads = Threads(service.limits.requests)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        threads.close()
-        service.close()
+        service.close()  # the requests themselves have ended by then: each had an answer, or its time was over
 
     # FastAPI's own pages load their scripts from elsewhere; ours needs none.
-    app = FastAPI(title=f"minibert: {service.name}", version=version, docs_url=None, redoc_url=None, lifespan=lifespan)
+    pages: dict[str, Any] = {"docs_url": None, "redoc_url": None}
+    # A path with a slash too many is none: a redirection would send the request to whatever the header Host says.
+    app = FastAPI(
+        title=f"minibert: {service.name}", version=version, lifespan=lifespan, redirect_slashes=False, **pages
+    )
     add_error_handlers(app)
     app.include_router(embedding_routes(service, threads))
     app.include_router(head_routes(service, threads))
     _add_pages(app, service, metrics)
+    # Each look holds the whole model for a while; so they have a limit of their own, and the others' threads stay free.
+    app.state.looks = Threads(service.limits.looks)
     metrics.watch(lambda: service.batcher.waiting_tokens)
-    app.add_middleware(
-        Gate, limits=service.limits, metrics=metrics, paths=frozenset(app.openapi()["paths"]), api_key=api_key
-    )
+    paths = frozenset(app.openapi()["paths"])
+    app.add_middleware(Gate, limits=service.limits, metrics=metrics, paths=paths, api_key=api_key, hosts=hosts)
     return app
 
 

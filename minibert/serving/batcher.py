@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from minibert.inference.batching import BATCH_TOKENS, padded_batch, token_batches
-from minibert.serving.limits import Refused
+from minibert.serving.limits import Refused, too_late
 
 Compute = Callable[[dict[str, Tensor]], Sequence[Any] | Tensor]
 
@@ -98,16 +98,14 @@ class Batcher:
             return [row.result.result(timeout=until - time.monotonic()) for row in rows]
         except (TimeoutError, CancelledError):
             self._forget(rows)
-            raise Refused(
-                504, "the time that a request may take is over; send fewer texts, or try again later"
-            ) from None
+            raise too_late() from None
 
-    def close(self) -> None:
-        """Compute what was accepted, and end the thread."""
+    def close(self, seconds: float | None = None) -> None:
+        """Compute what was accepted, and end the thread; after so many seconds, do not wait for it any longer."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def _accept(self, rows: list[Row]) -> None:
         tokens = sum(row.length for row in rows)

@@ -12,7 +12,9 @@ class Limits:
         texts: in one request.
         waiting_tokens: of all requests that have not been computed yet. So this is also the most that one may have.
         seconds: from the arrival of a request to its answer; also for its headers and body to arrive, each.
-        requests: being read, tokenized, computed or answered at the same time; each of these holds a thread.
+        requests: being tokenized, computed or written at the same time; each of these holds a thread.
+        candidates: of one request for fill-mask, masks times `top_k`. Each is written with its whole text.
+        looks: of the explorer, at the same time.
     """
 
     body_bytes: int = 2_000_000
@@ -20,6 +22,8 @@ class Limits:
     waiting_tokens: int = 65_536
     seconds: float = 60.0
     requests: int = 256
+    candidates: int = 10_240
+    looks: int = 16
 
 
 class Refused(Exception):
@@ -36,3 +40,8 @@ class Refused(Exception):
         self.status = status
         self.message = message
         self.retry_after = retry_after
+
+
+def too_late() -> Refused:
+    """For a request whose `Limits.seconds` are over."""
+    return Refused(504, "the time that a request may take is over; send fewer texts, or try again later")

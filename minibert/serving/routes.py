@@ -1,13 +1,9 @@
 """The paths of the service: each reads a form, asks the `Service` in a thread, and writes the answer as JSON."""
 
-import asyncio
 import base64
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic_core import to_json
 from starlette.responses import Response
 from torch import Tensor
 
@@ -27,12 +23,15 @@ from minibert.serving.schemas import (
     TokenClassificationRequest,
 )
 from minibert.serving.service import Service
+from minibert.serving.threads import Threads
 
 STATUSES = {
     401: "the key is missing, or wrong",
     404: "the checkpoint has no head for this",
     408: "the body came too slowly",
     413: "too many bytes, texts or tokens for one request",
+    415: "the body is compressed",
+    421: "the header Host names another machine",
     422: "what is asked for is not understood; the text says why",
     429: "too much waits already; see Retry-After",
     500: "the model failed",
@@ -42,33 +41,6 @@ STATUSES = {
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text} for status, text in STATUSES.items()
 }
-
-
-class Threads:
-    """Threads in which requests are tokenized and wait for the model, while others are being received.
-
-    limit: how many requests there may be; one more is refused.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._busy = 0
-        self._pool = ThreadPoolExecutor(limit, thread_name_prefix="minibert-request")
-
-    async def answer(self, make: Callable[[], Any]) -> Response:
-        """What `make` returns, as JSON. Raises `Refused`, or what `make` raises."""
-        if self._busy >= self.limit:
-            raise Refused(429, f"{self.limit} other requests are being answered; try again later", retry_after=1)
-        self._busy += 1
-        try:
-            content = await asyncio.get_running_loop().run_in_executor(self._pool, lambda: to_json(make()))
-        finally:
-            self._busy -= 1
-        return Response(content, media_type="application/json")
-
-    def close(self) -> None:
-        """Wait for those that are at work."""
-        self._pool.shutdown()
 
 
 def embedding_routes(service: Service, threads: Threads) -> APIRouter:
@@ -90,7 +62,7 @@ def embedding_routes(service: Service, threads: Threads) -> APIRouter:
             usage = {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens}
             return {"object": "list", "data": data, "model": service.name, "usage": usage}
 
-        return await threads.answer(make)
+        return await threads.answer(request, make)
 
     @router.post("/embed", response_model=list[list[float]])
     async def embed(request: Request, form: EmbedRequest) -> Response:
@@ -98,7 +70,7 @@ def embedding_routes(service: Service, threads: Threads) -> APIRouter:
         texts = [form.inputs] if isinstance(form.inputs, str) else form.inputs
         until = request.state.until
         return await threads.answer(
-            lambda: service.embed(texts, until, bool(form.truncate), form.normalize).results.tolist()
+            request, lambda: service.embed(texts, until, bool(form.truncate), form.normalize).results.tolist()
         )
 
     return router
@@ -115,7 +87,7 @@ def head_routes(service: Service, threads: Threads) -> APIRouter:
             results = service.ask(task, inputs, until, **options).results
             return results[0] if is_one else results
 
-        return await threads.answer(make)
+        return await threads.answer(request, make)
 
     @router.post("/predict", response_model=list[Score] | list[list[Score]])
     async def predict(request: Request, form: PredictRequest) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from minibert.serving.limits import Limits
 
@@ -49,15 +49,18 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
 
 
 def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
-    """uvicorn's HTTP, which closes the connection of a client whose headers are too long, or come too slowly."""
+    """uvicorn's HTTP, which closes the connection of a client that sends too slowly or does not read its answer."""
 
     class LimitedProtocol(HttpToolsProtocol):
-        _timer: asyncio.TimerHandle | None = None
+        _timer: asyncio.TimerHandle | None = None  # to the end of the headers
+        _unread: asyncio.TimerHandle | None = None  # to the time when all of an answer has been taken
         _header_bytes = 0
         _in_headers = True
+        _running: RequestResponseCycle | None = None  # the request that is being answered
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            transport.set_write_buffer_limits(0)  # `pause_writing` for whatever the client has not taken at once
             self._begin()
 
         def on_message_begin(self) -> None:
@@ -69,6 +72,10 @@ def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
             super().on_headers_complete()
 
         def data_received(self, data: bytes) -> None:
+            # Between two requests uvicorn's own timer runs. It ends here, though what comes may be no request yet: an
+            # empty line.
+            if self.cycle is not None and self.cycle.response_complete and not self._in_headers:
+                self._begin()
             if self._in_headers:
                 self._header_bytes += len(data)
             super().data_received(data)
@@ -77,7 +84,30 @@ def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._end()
+            # With requests that came before the answer to another, the last is all that uvicorn tells.
+            for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):
+                if cycle is not None:
+                    cycle.disconnected = True
+            self.resume_writing()
             super().connection_lost(exc)
+
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            self._running = cycle
+            super()._start_asgi_task(cycle, app)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._unread = self.loop.call_later(limits.seconds, self.transport.abort)  # `close` would wait for it
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self._unread is not None:
+                self._unread.cancel()
+
+        def _unsupported_upgrade_warning(self) -> None:
+            # Nobody has to take up an offer to upgrade (RFC 9110, section 7.8): the request is answered as it stands.
+            # But the parser reads nothing more after it.
+            self.cycle.keep_alive = False
 
         def _begin(self) -> None:
             self._end()

@@ -18,6 +18,7 @@ from minibert.inference.pipelines import TASKS, pipeline
 from minibert.inference.sentence_folder import read_sentence_modules
 from minibert.inference.sentence_modules import Normalize, SentenceModules
 from minibert.serving.batcher import Batcher, Compute
+from minibert.serving.checks import check_candidates, check_targets, check_windows
 from minibert.serving.limits import Limits, Refused
 
 EMBEDDINGS = "embeddings"  # beside the names in `TASKS`: what every checkpoint can be asked for
@@ -31,6 +32,7 @@ class Ticket:
     key: tuple  # see `Batcher.run`
     until: float
     tokens: int = 0
+    check: Callable[[Sequence[Sequence[int]]], None] = lambda rows: None  # of input_ids; raises `Refused`
 
     def run_batches(
         self,
@@ -40,6 +42,7 @@ class Ticket:
         max_rows: int | None = None,
     ) -> list:
         """What a pipeline calls in the place of `run_in_batches`; where, and in which batches, the batcher knows."""
+        self.check(texts["input_ids"])
         self.tokens += sum(map(len, texts["input_ids"]))
         return self.batcher.run(texts, compute, self.key, self.until)
 
@@ -136,13 +139,23 @@ class Service:
         # Whatever could make a difference to what is computed is in the key; how texts are cut is over by then.
         others = sorted((name, repr(value)) for name, value in options.items() if name != "truncation")
         ticket = Ticket(self.batcher, (task, *others), until)
-        asked = self.head.computed_by(ticket.run_batches)
-        results = _or_refused(lambda: asked(inputs, **options))
+        head, limits = self.head, self.limits
+        if task == "fill-mask":
+            check_targets(head, options["targets"])
+            ticket.check = lambda rows: check_candidates(head, limits, rows, options)
+        asked = head.computed_by(ticket.run_batches)
+
+        def answer() -> Any:
+            if task in ("question-answering", "token-classification"):
+                check_windows(head, limits, task, inputs, options)
+            return asked(inputs, **options)
+
+        results = _or_refused(answer)
         return Answer(results, ticket.tokens)
 
     def close(self) -> None:
-        """Compute what was accepted, then stop."""
-        self.batcher.close()
+        """Compute what was accepted, then stop; wait no longer than a request may take."""
+        self.batcher.close(self.limits.seconds)
 
     def _check_number(self, inputs: list) -> None:
         if len(inputs) > self.limits.texts:

@@ -37,19 +37,38 @@ export function toHash() {
   return "#" + new URLSearchParams(values);
 }
 
-/** The whole state that an address stands for; what is none of ours, or no number where one should be, is left out. */
+const isNumber = (value) => Number.isInteger(value) && value >= 0;
+const isHead = (value) => Array.isArray(value) && value.length === 2 && value.every(isNumber);
+const isText = (value) => typeof value === "string";
+const listOf = (isItem) => (value) => Array.isArray(value) && value.every(isItem);
+const isView = (value) =>
+  typeof value === "object" && value !== null && Object.entries(value).every(([key, part]) => isOurs(key, part));
+
+// What a value of each key must be.
+const KINDS = {
+  text: isText,
+  pair: (value) => value === null || isText(value),
+  masked: listOf(isNumber),
+  flipped: listOf(isNumber),
+  heads_off: listOf(isHead),
+  layers_off: listOf(isNumber),
+  position: (value) => value === null || isNumber(value),
+  layer: isNumber,
+  head: isNumber,
+  piece: isNumber,
+  before: (value) => isView(value) && isText(value.text) && Object.keys(value).every((key) => VIEW.includes(key)),
+};
+const isOurs = (key, value) => Object.hasOwn(KINDS, key) && KINDS[key](value);
+
+/** The whole state that an address stands for; what is none of ours, or of another kind than ours, is left out. */
 export function fromHash(hash) {
   const found = { ...START };
   for (const [key, value] of new URLSearchParams(hash.slice(1))) {
-    if (!(key in START)) continue;
-    if (key === "text" || key === "pair") found[key] = value;
-    else {
-      try {
-        const given = JSON.parse(value);
-        if (!["layer", "head", "piece"].includes(key) || (Number.isInteger(given) && given >= 0)) found[key] = given;
-      } catch {
-        continue; // a link that was cut off
-      }
+    try {
+      const given = key === "text" || key === "pair" ? value : JSON.parse(value);
+      if (isOurs(key, given)) found[key] = given;
+    } catch {
+      continue; // a link that was cut off
     }
   }
   return found;
