@@ -71,7 +71,7 @@ def write_class(out: Path, sources: list[Path]) -> None:
             for_students = replace(words, with_solutions=False)
             without = notebook_of(with_section(own.read_text(encoding="utf-8"), source.name[0], for_students))
             copy_outputs(saved, without)
-            write_text(out / "slides" / f"{source.stem}.{language}.html", deck(saved, own.parent, language))
+            write_text(out / "slides" / f"{source.stem}.{language}.html", deck(without, own.parent, language))
             for edition, notebook in (("student", without), ("teacher", saved)):
                 write_notebook(notebook, own, out / edition, place)
         suffix = ".md" if language == "en" else f".{language}.md"

@@ -106,12 +106,12 @@ def read_markdown(text: str, folder: Path, slides: list[Slide]) -> None:
 
 
 def parser() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark").enable("table")
+    """Of Markdown with tables, whose formulas are left to MathJax."""
 
     def formula(content: str, options: dict) -> str:
         return html.escape(rf"\[{content}\]" if options["display_mode"] else rf"\({content}\)")
 
-    return dollarmath_plugin(markdown, renderer=formula, allow_digits=False) or markdown
+    return MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, renderer=formula, allow_digits=False)
 
 
 def top_level(tokens: list[Token]) -> Iterator[tuple[int, int]]:
