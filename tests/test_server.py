@@ -119,3 +119,17 @@ def test_an_answer_that_is_not_read(server):
             connection.sendall(asked % len(body) + body)
         wait_for(server, connections=1)
         wait_for(server, connections=0)
+
+
+def test_a_stop_between_many_requests_of_one_connection():
+    """The one that is being answered is finished; those behind it are not begun."""
+    body = b'{"inputs": ["ab cde f", "q"]}'
+    asked = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    with serving_runs.server("embeddings", "--max-seconds", "2") as made, connect(made) as connection:
+        connection.sendall((asked % len(body) + body) * 1000)
+        found = connection.recv(65536)
+        made.process.terminate()
+        while part := connection.recv(65536):
+            found += part
+        assert 1 <= found.count(b"HTTP/1.1 200 ") < 1000 and found.endswith(b"]]")
+        assert not made.stop()

@@ -95,6 +95,12 @@ def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
             self.resume_writing()
             super().connection_lost(exc)
 
+        def shutdown(self) -> None:
+            # The same here: those that came before the answer to another have not been begun, and shall not be.
+            if self.pipeline and self._running is not None:
+                self._running.keep_alive = False
+            super().shutdown()
+
         def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
             self._running = cycle
             super()._start_asgi_task(cycle, app)
