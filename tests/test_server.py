@@ -1,6 +1,7 @@
 """Connections: none is held for longer than a client may take, whatever it sends or leaves unread."""
 
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -133,3 +134,17 @@ def test_a_stop_between_many_requests_of_one_connection():
             found += part
         assert 1 <= found.count(b"HTTP/1.1 200 ") < 1000 and found.endswith(b"]]")
         assert not made.stop()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_while_a_body_is_sent(times):
+    """The first waits for it, as long as it may take; the second does not. Neither leaves a traceback."""
+    with serving_runs.server("embeddings", "--max-seconds", "5") as made, connect(made) as connection:
+        connection.sendall(CHUNKED)
+        start = time.monotonic()
+        for _ in range(times):
+            time.sleep(1)
+            made.process.send_signal(signal.SIGINT)
+        assert made.process.communicate(timeout=60)[1] == "interrupted\n" and made.process.returncode == 130
+        assert (time.monotonic() - start > 4.5) == (times == 1)
+        assert (b"HTTP/1.1 408 " in connection.recv(65536)) == (times == 1)

@@ -1,8 +1,12 @@
 """An application on a port: uvicorn, with limits on how slowly a request may begin, and a stop that loses nothing."""
 
 import asyncio
+import os
+import signal
 import socket
-from typing import Any
+import sys
+from types import FrameType
+from typing import Any, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -34,7 +38,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; then take no new ones, and finish those that were accepted."""
+    """Answer requests until SIGTERM or Ctrl-C; then take no new ones, finish those that were accepted, and end."""
     config = uvicorn.Config(
         app,
         http=limited_protocol(limits),
@@ -45,7 +49,26 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
         # Whatever was accepted has ended by then: read, computed, and written.
         timeout_graceful_shutdown=int(3 * limits.seconds) + 1,
     )
-    uvicorn.Server(config).run([listening])
+    try:
+        _Server(config).run([listening])
+    except KeyboardInterrupt:
+        _end()
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and sig == signal.SIGINT:  # the second Ctrl-C: do not wait for those that get answers
+            _end()
+        super().handle_exit(sig, frame)
+
+
+def _end() -> NoReturn:
+    """End this process as Ctrl-C does, and as fast as SIGTERM does.
+
+    The interpreter would take seconds to tear down, and threads that were given up and still compute would abort it.
+    """
+    print("interrupted", file=sys.stderr, flush=True)
+    os._exit(130)
 
 
 def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
