@@ -24,7 +24,9 @@ def app_of(name: str | Path, limits: Limits | None = None) -> FastAPI:
     app, limits = FastAPI(), limits or Limits()
     add_error_handlers(app)  # as `minibert serve` does: the page reads what these say
     app.add_middleware(Gate, limits=limits, metrics=Metrics(), paths=())
-    app.include_router(explorer_routes(*open_model(name), Path(name).name, Threads(limits.looks).answer))
+    app.include_router(
+        explorer_routes(*open_model(name), Path(name).name, Threads(limits.looks, limits.body_bytes).answer)
+    )
     return app
 
 

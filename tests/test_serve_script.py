@@ -295,7 +295,7 @@ def test_others_on_the_network_without_a_key():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--model", "no/such/folder"], "no/such/folder"),
+        (["--model", "no/such/folder", "--port", "0"], "no/such/folder"),
         (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1, port 8000"),
         (["--host", "no such host", "--port", "0"], "cannot listen on no such host"),
     ],

@@ -12,6 +12,10 @@ import serving_runs
 @pytest.fixture(scope="module")
 def server():
     with serving_runs.server("embeddings", "--max-seconds", "2") as made:
+        with connect(made) as connection:
+            connection.sendall(GET + b"Connection: close\r\n\r\n")
+            seconds_to_the_end(connection)
+        made.idle = sockets(made)  # without a connection
         yield made
         assert not made.stop(), "nothing is written for what clients do"
 
@@ -45,6 +49,14 @@ def sockets(server):
     return sum(os.readlink(path).startswith("socket:") for path in folder.iterdir())
 
 
+def wait_for(server, connections):
+    for _ in range(200):
+        if sockets(server) == server.idle + connections:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{sockets(server) - server.idle} connections, not {connections}")
+
+
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -55,6 +67,33 @@ def test_empty_lines_after_an_answer(server):
             assert answer(connection)[1] == b'{"status":"ok"}'
             connection.sendall(b"\r\n")
         assert 1 < seconds_to_the_end(connection) < 15
+
+
+CHUNKED = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [(GET, b"X: y\r\n"), (CHUNKED + b"0\r\n", b"X: y\r\n"), (CHUNKED + b"0\r\nX: ", b"y"), (CHUNKED + b"2;", b"x")],
+    ids=["headers", "trailers", "one trailer", "the extension of a chunk"],
+)
+def test_headers_without_end(server, start, more):
+    """They do not stay in memory, wherever they stand."""
+    sent = 0
+    with connect(server) as connection:
+        connection.sendall(start)
+        with pytest.raises(ConnectionError):
+            while sent < 100e6:
+                sent += connection.send(more * 5_000)
+    assert sent < 10e6, "more than the buffers of the kernel hold"
+
+
+def test_a_body_in_many_chunks(server):
+    parts = [b"1\r\n%c\r\n" % byte for byte in b'{"inputs": "q"}' + b" " * 30_000]
+    with connect(server) as connection:
+        connection.sendall(CHUNKED.partition(b"2\r\n")[0].replace(b"\r\nT", b"\r\nContent-Type: application/json\r\nT"))
+        connection.sendall(b"".join(parts) + b"0\r\n\r\n")
+        assert answer(connection)[0].startswith(b"HTTP/1.1 200 ")
 
 
 def test_an_offer_to_upgrade_is_not_taken_up(server):
@@ -70,7 +109,7 @@ def test_an_answer_that_is_not_read(server):
     texts = ",".join(['"a b"'] * 512)
     body = f'{{"inputs": [{texts}]}}'.encode()
     asked = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    before = sockets(server)
+    wait_for(server, connections=0)
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(20)
@@ -78,9 +117,5 @@ def test_an_answer_that_is_not_read(server):
         connection.connect((host, int(port)))
         for _ in range(40):  # more than the buffers of the kernel hold
             connection.sendall(asked % len(body) + body)
-        assert sockets(server) == before + 1
-        for _ in range(200):
-            if sockets(server) == before:
-                break
-            time.sleep(0.1)
-        assert sockets(server) == before
+        wait_for(server, connections=1)
+        wait_for(server, connections=0)

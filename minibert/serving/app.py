@@ -33,7 +33,7 @@ def make_app(
         version: of the package, for those who ask.
         hosts: as for `Gate`.
     """
-    threads = Threads(service.limits.requests)
+    threads = Threads(service.limits.requests, service.limits.body_bytes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ def make_app(
     app.include_router(head_routes(service, threads))
     _add_pages(app, service, metrics)
     # Each look holds the whole model for a while; so they have a limit of their own, and the others' threads stay free.
-    app.state.looks = Threads(service.limits.looks)
+    app.state.looks = Threads(service.limits.looks, service.limits.body_bytes)
     metrics.watch(lambda: service.batcher.waiting_tokens)
     paths = frozenset(app.openapi()["paths"])
     app.add_middleware(Gate, limits=service.limits, metrics=metrics, paths=paths, api_key=api_key, hosts=hosts)

@@ -86,6 +86,7 @@ class Gate:
             await response(scope, receive, send)
             return
         if body is not None:
+            scope["state"]["body_bytes"] = len(body)
             await self.app(scope, _once(body, receive), send)
 
     def _check_host(self, scope: Scope) -> None:

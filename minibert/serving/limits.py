@@ -8,7 +8,7 @@ class Limits:
     """What a request may ask for, and what may wait.
 
     Args:
-        body_bytes: of a request's body.
+        body_bytes: of a request's body; also of all bodies together whose texts are being worked on.
         texts: in one request.
         waiting_tokens: of all requests that have not been computed yet. So this is also the most that one may have.
         seconds: from the arrival of a request to its answer; also for its headers and body to arrive, each.

@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from minibert.serving.limits import Limits
 
-HEADER_BYTES = 65_536  # a request line with its headers
+HEADER_BYTES = 65_536  # a request line with its headers; whatever comes between or after two parts of a body
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -54,7 +54,7 @@ def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
     class LimitedProtocol(HttpToolsProtocol):
         _timer: asyncio.TimerHandle | None = None  # to the end of the headers
         _unread: asyncio.TimerHandle | None = None  # to the time when all of an answer has been taken
-        _header_bytes = 0
+        _header_bytes = 0  # that came since the request began, or since its body went on
         _in_headers = True
         _running: RequestResponseCycle | None = None  # the request that is being answered
 
@@ -76,11 +76,15 @@ def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
             # empty line.
             if self.cycle is not None and self.cycle.response_complete and not self._in_headers:
                 self._begin()
-            if self._in_headers:
-                self._header_bytes += len(data)
+            self._header_bytes += len(data)
             super().data_received(data)
-            if self._in_headers and self._header_bytes > HEADER_BYTES:
+            if self._header_bytes > HEADER_BYTES:
                 self.transport.close()
+
+        def on_body(self, body: bytes) -> None:
+            # Headers may follow a body in chunks, too (RFC 9112, section 7.1.2), and uvicorn keeps them all.
+            self._header_bytes = 0
+            super().on_body(body)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._end()
@@ -111,11 +115,11 @@ def limited_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def _begin(self) -> None:
             self._end()
-            self._in_headers, self._header_bytes = True, 0
+            self._in_headers = True
             self._timer = self.loop.call_later(limits.seconds, self.transport.close)
 
         def _end(self) -> None:
-            self._in_headers = False
+            self._in_headers, self._header_bytes = False, 0
             if self._timer is not None:
                 self._timer.cancel()
 
