@@ -2,7 +2,7 @@
 
 The `.py` files are the sources: change those, then run this. It needs the extra `notebooks`. The outputs go into the
 Chinese notebook in `zh/`, too, whose code is the same: a source from there is not run, but takes the outputs that its
-English notebook has.
+English notebook has. Only what `check` says there is Chinese.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from in_step import differences
+from in_step import differences, in_chinese
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
@@ -61,6 +61,9 @@ def with_outputs(source: Path) -> NotebookNode:
     if found := differences(english, notebook):
         raise ValueError(f"{source} is not in step with {FOLDER / source.stem}.ipynb: " + "; ".join(found))
     copy_outputs(english, notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [in_chinese(output) for output in cell.outputs]
     return notebook
 
 

@@ -53,11 +53,11 @@ ENGLISH = Words(
 )
 CHINESE = Words(
     heading="# ## 习题\n",
-    introduction="把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。",
+    introduction="把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。",
     folded="提示和答案都是折叠的，点开才看得见。",
     folded_hints="提示是折叠的，点开才看得见。",
     memory="**默写**：合上笔记本，再写 {names}。"
-    '`from minibert.course import task; task("{first}", language="zh")` 会把题目打印出来。',
+    '`from minibert.course.zh import task; task("{first}")` 会把题目打印出来。',
     comma="、",
     hint="提示",
     solution="答案",

@@ -8,6 +8,8 @@ from script_runs import call
 
 import minibert.commands.grade
 from minibert.course.all_exercises import EXERCISES
+from minibert.course.languages import in_language
+from minibert.course.sheet import language_of
 from minibert.course.submissions import Submission
 from minibert.course.verdict import examine, no_such
 
@@ -22,13 +24,14 @@ ANSWERS = {
 def graded(monkeypatch):
     """Grade what ANSWERS says instead of running files; `test_submissions.py` runs them."""
 
-    def grade_all(paths, names, seconds):
+    def grade_all(paths, names, seconds, language):
         for path in paths:
             answers = ANSWERS["/".join(path.parts[-2:])]
-            submission = Submission(path, problem=answers if isinstance(answers, str) else "")
+            problem = answers if isinstance(answers, str) else ""
+            submission = Submission(path, problem=problem, language=language or language_of(path))
             for name in names:
                 is_there = name in answers and not submission.problem
-                exercise = EXERCISES[name]
+                exercise = in_language(EXERCISES[name], submission.language)
                 submission.verdicts.append(examine(exercise, answers[name]) if is_there else no_such(exercise))
             yield submission
 
@@ -82,6 +85,43 @@ def test_json_has_every_verdict_and_problem(capsys, folder):
     assert found[1]["exercises"][0]["faults"] == ["7 is not the number"]
 
 
+def test_json_has_the_same_keys_and_names_the_language_of_its_texts(capsys, folder):
+    english, chinese = (
+        json.loads(call(capsys, "grade", folder, "--json", "--only", "bits", "--language", language).out)[1]
+        for language in ("en", "zh")
+    )
+    assert list(english) == list(chinese) and (english["language"], chinese["language"]) == ("en", "zh")
+    (one,), (other,) = english["exercises"], chinese["exercises"]
+    assert list(one) == list(other) and one["status"] == other["status"] == "wrong" and other["language"] == "zh"
+    assert other["faults"] == ["不是 7"]
+
+
+def test_a_sheet_in_chinese_is_answered_in_chinese(capsys, tmp_path):
+    """With a process of its own."""
+    mine, only = tmp_path / "我的.py", ("--only", "bits", "hide", "mark")
+    written = call(capsys, "grade", "--new", mine, "--language", "zh", *only)
+    assert written.out == f"3 道习题，共 4 分，已写入 {mine}\n"
+    mine.write_text(mine.read_text(encoding="utf-8").replace("bits = None", "bits = -6"), encoding="utf-8")
+    bits, mistake, mark, hide, _, sums = call(capsys, "grade", mine, *only).out.splitlines()
+    assert bits.split() == ["bits", "0/1", "不是", "-6"] and mistake.strip().startswith("错因：惊讶程度是")
+    assert (mark.split()[-1], hide.split()[-1]) == ("还没有写", "还没有写")
+    assert sums == "得 0 分，满分 4 分；答对 0 题，共 3 题"
+
+
+def test_the_headings_are_chinese_if_all_files_are(capsys, folder):
+    english, chinese = (
+        call(capsys, "grade", folder, "--only", "bits", "--language", language).out for language in ("en", "zh")
+    )
+    assert english.splitlines()[0] == "submission   points   right    0"
+    assert chinese.splitlines()[0] == "作业           分数    正确    0"
+    assert english.splitlines()[1:] == chinese.splitlines()[1:]
+    (folder / "Ann" / "work.py").write_text("# language: zh", encoding="utf-8")
+    assert call(capsys, "grade", folder, "--only", "bits").out == english, "they have two languages"
+    for name in ANSWERS:
+        (folder / name).write_text("# 甲\n# language: zh\n", encoding="utf-8")
+    assert call(capsys, "grade", folder, "--only", "bits").out == chinese
+
+
 def test_a_file_that_cannot_be_imported_is_an_error(capsys, folder):
     assert "such.py: cannot be imported: boo" in call(capsys, "grade", folder / "no" / "such.py").only_error
 
@@ -112,7 +152,6 @@ def test_new_tasks_may_be_in_chinese(capsys, tmp_path):
         (["empty"], "empty: has no .py file in it"),
         (["there.py", "--only", "embeds"], "--only embeds: no such exercise or notebook; there is embed"),
         (["there.py", "--only", "D"], "--only D: no such exercise or notebook; there is 0, 1"),
-        (["there.py", "--language", "zh"], "--language zh: only --new writes tasks"),
         (["there.py", "--time-limit", "0"], "--time-limit 0: expected seconds, more than 0"),
     ],
 )

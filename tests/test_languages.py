@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from minibert.course import hint, solution, task
+from minibert.course import task, zh
 from minibert.course.all_exercises import EXERCISES
 from minibert.course.languages import CHINESE, faults, in_language
 from minibert.course.sheet import sheet
@@ -43,13 +43,24 @@ def test_the_words_are_set_as_chinese_is(name):
         assert not re.findall(rf"{HAN}[A-Za-z0-9␣]|[A-Za-z0-9%␣]{HAN}|{HAN}[,;:?!()]|[,;:?!()]{HAN}|{HAN}\.", words)
 
 
-def test_a_learner_is_asked_in_chinese(capsys):
-    task("embed", language="zh")
+def test_a_learner_is_asked_and_answered_in_chinese(capsys):
+    zh.task("embed")
     assert '"""每个词元的' in (out := capsys.readouterr().out) and "pass  # 你的代码" in out and "minutes" not in out
-    hint("embed", language="zh")
+    zh.hint("embed")
     assert "查表" in capsys.readouterr().out
-    solution("embed")
+    zh.solution("embed")
     assert capsys.readouterr().out.endswith(f"{EXERCISES['embed'].solution_code}\n")
+    zh.check("bits", 6)
+    zh.check("bits", None)
+    zh.check("bits", -6)
+    found = "bits：正确\nbits：还没有写\nbits：不是 -6\n    错因：惊讶程度是对数的相反数，绝不会是负的\n"
+    assert capsys.readouterr().out == found
+
+
+@pytest.mark.parametrize("ask", [zh.task, zh.hint, zh.solution, lambda name: zh.check(name, 1)])
+def test_a_wrong_name_is_told_in_chinese(ask):
+    with pytest.raises(ValueError, match="没有叫 'layernorm' 的习题；是不是想写 'layer_norm'"):
+        ask("layernorm")
 
 
 def test_another_language_is_refused():

@@ -1,5 +1,6 @@
 """The Chinese course is in step with the English one, has its outputs, and is set as Chinese is."""
 
+import json
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 sys.path.append(str(FOLDER))
 
-from in_step import LINK, OTHER_LANGUAGE, differences  # noqa: E402
+from in_step import LINK, OTHER_LANGUAGE, differences, in_chinese  # noqa: E402
 
 ENGLISH = {path.stem: path for path in sorted(FOLDER.glob("[0-9A-Z]_*.py"))}
 CHINESE = {path.stem: path for path in sorted((FOLDER / "zh").glob("*.py"))}
@@ -56,8 +57,11 @@ def test_in_step_with_the_english_notebook(name):
 def test_source_and_notebook_are_the_same_and_have_the_outputs_of_the_english_one(name):
     source, notebook, english = jupytext.read(CHINESE[name]), saved(name), saved(name, ".")
     cells = [[(cell.cell_type, cell.source) for cell in both.cells] for both in (source, notebook)]
-    outputs = [[cell.get("outputs") for cell in both.cells] for both in (notebook, english)]
-    assert cells[0] == cells[1] and outputs[0] == outputs[1], "run notebooks/execute.py notebooks/zh/*.py"
+    outputs = [[cell.get("outputs", []) for cell in both.cells] for both in (notebook, english)]
+    expected = [[in_chinese(output) for output in some] for some in outputs[1]]
+    assert cells[0] == cells[1] and outputs[0] == expected, "run notebooks/execute.py notebooks/zh/*.py"
+    assert "：还没有写\n" in (printed := json.dumps(outputs[0], ensure_ascii=False)).replace("\\n", "\n")
+    assert "not written yet" not in printed
 
 
 @pytest.mark.parametrize("name", CHINESE)
@@ -126,6 +130,15 @@ def test_comments_docstrings_words_and_the_edition_that_a_link_leads_to_may_diff
         "# 甲\n\n[English](../a.ipynb)\n\n![图](../../docs/images/d.zh.svg)", function.format("一", "它")
     )
     assert differences(english, chinese) == []
+
+
+def test_the_exercises_of_a_chinese_notebook_are_the_chinese_ones():
+    english = notebook("x = 1\nfrom minibert.course import check")
+    assert differences(english, notebook("x = 1\nfrom minibert.course.zh import check")) == []
+    assert differences(english, english) == [
+        "cell 0 (code, “x = 1”): code: expected from minibert.course.zh import check, found "
+        "from minibert.course import check"
+    ]
 
 
 def test_what_is_out_of_step_is_named():

@@ -15,9 +15,9 @@ def in_process(tmp_path, monkeypatch):
     monkeypatch.setattr(one_submission, "limit_resources", lambda: None)
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
 
-    def run(code: str, *names: str) -> list[dict]:
+    def run(code: str, *names: str, language: str = "en") -> list[dict]:
         (tmp_path / "a b.txt").write_text(code, encoding="utf-8")
-        one_submission.main(str(tmp_path / "a b.txt"), str(tmp_path / "results"), *names)
+        one_submission.main(str(tmp_path / "a b.txt"), str(tmp_path / "results"), language, *names)
         return [json.loads(line) for line in (tmp_path / "results").read_text(encoding="utf-8").splitlines()]
 
     return run
@@ -44,6 +44,13 @@ def test_each_exercise_is_announced_and_judged(in_process):
 def test_a_file_that_cannot_be_imported_is_a_problem(in_process, code, problem):
     (line,) = in_process(code, "bits")
     assert line["problem"].startswith(f"cannot be imported: {problem}")
+
+
+def test_it_answers_in_the_language_that_it_is_told(in_process):
+    right, wrong = in_process("bits = 6\ndef mark(a, b): return a", "bits", "mark", language="zh")[1::2]
+    assert (right["status"], right["language"]) == ("right", "zh") and wrong["faults"][0].startswith("两个短句子：")
+    (line,) = in_process("1 / 0", "bits", language="zh")
+    assert line["problem"] == "无法导入：ZeroDivisionError：division by zero"
 
 
 def test_an_answer_that_exits_is_wrong_and_the_next_is_judged(in_process):

@@ -3,7 +3,7 @@
 import ast
 
 from minibert.course.all_exercises import EXERCISES
-from minibert.course.sheet import sheet, solutions
+from minibert.course.sheet import language_of, sheet, solutions
 
 
 def defined_by(code: str) -> list[str]:
@@ -37,3 +37,15 @@ def test_every_task_is_in_it_as_it_is():
 
 def test_solutions_define_every_exercise():
     assert {*EXERCISES} <= {*defined_by(solutions(list(EXERCISES)))}
+
+
+def test_a_sheet_says_its_language(tmp_path):
+    path = tmp_path / "a.py"
+    for language in ("en", "zh"):
+        path.write_text(sheet(["bits"], "a.py", language), encoding="utf-8")
+        assert language_of(path) == language
+    for other in ("bits = 6", "# language: fr", "x = '# language: zh'", ""):
+        path.write_text(other, encoding="utf-8")
+        assert language_of(path) == "en", other
+    path.write_bytes("# language: zh\n# 甲".encode("gbk"))
+    assert language_of(path) == "zh", "whatever else is in it"

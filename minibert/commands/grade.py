@@ -7,6 +7,10 @@ does run, so grade strangers' files in a container. A right answer gives the exe
     minibert grade my_exercises.py           what is right, and what is wrong with the rest
     minibert grade submissions/              a table
 
+Each file is answered in its own language, which a line `# language: en` or `# language: zh` says; in English if none
+does. The headings of a table are Chinese if all its files are. JSON has English keys, and names the language of its
+texts.
+
 Exit code: 0 all is right, 1 some is not, 2 bad input.
 """
 
@@ -21,7 +25,9 @@ from tqdm import tqdm
 
 from minibert.checkpoint.files import write_text
 from minibert.course.all_exercises import EXERCISES, NOTEBOOKS
+from minibert.course.exercise import columns
 from minibert.course.languages import LANGUAGES
+from minibert.course.phrases import Phrase, say
 from minibert.course.sheet import sheet
 from minibert.course.submissions import Submission, grade_all
 
@@ -30,14 +36,10 @@ def main(options: argparse.Namespace) -> int:
     names = choose(options.only)
     if options.new:
         return write_sheet(options.path, names, options.language or "en")
-    if options.language:
-        raise ValueError(
-            f"--language {options.language}: only --new writes tasks; what is said of answers is in English"
-        )
     if options.time_limit <= 0:
         raise ValueError(f"--time-limit {options.time_limit:g}: expected seconds, more than 0")
     paths = find_files(options.path)
-    graded = grade_all(paths, names, options.time_limit)
+    graded = grade_all(paths, names, options.time_limit, options.language)
     submissions = list(tqdm(graded, total=len(paths), unit=" files", disable=len(paths) == 1))
     if options.json:
         print(json.dumps([as_dict(submission, options.path) for submission in submissions], indent=1))
@@ -56,7 +58,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print all verdicts as JSON")
     parser.add_argument("--new", action="store_true", help="write the tasks to a new file, and grade nothing")
-    parser.add_argument("--language", choices=LANGUAGES, help="of the tasks that --new writes (en)")
+    parser.add_argument(
+        "--language",
+        choices=LANGUAGES,
+        help="of the tasks that --new writes (en), or of what is said of all answers (each file's own)",
+    )
 
 
 def choose(only: list[str] | None) -> list[str]:
@@ -72,7 +78,11 @@ def write_sheet(path: Path, names: list[str], language: str) -> int:
     if path.exists():
         raise ValueError(f"{path}: exists; give --new a name that does not")
     write_text(path, sheet(names, path.name, language))
-    print(f"{len(names)} exercises, {sum(EXERCISES[name].difficulty for name in names)} points, written to {path}")
+    points = sum(EXERCISES[name].difficulty for name in names)
+    written = Phrase(
+        "{count} exercises, {points} points, written to {path}", count=len(names), points=points, path=path
+    )
+    print(say(written, language))
     return 0
 
 
@@ -93,8 +103,14 @@ def find_files(path: Path) -> list[Path]:
 
 
 def as_dict(submission: Submission, root: Path) -> dict:
-    sums = {"points": submission.points, "of": submission.of, "problem": submission.problem}
-    return {"file": title(submission, root), **sums, "exercises": [asdict(verdict) for verdict in submission.verdicts]}
+    return {
+        "file": title(submission, root),
+        "language": submission.language,
+        "points": submission.points,
+        "of": submission.of,
+        "problem": submission.problem,
+        "exercises": [asdict(verdict) for verdict in submission.verdicts],
+    }
 
 
 def title(submission: Submission, root: Path) -> str:
@@ -107,15 +123,27 @@ def print_verdicts(submission: Submission) -> None:
     width = max(len(verdict.exercise) for verdict in submission.verdicts)
     for verdict in submission.verdicts:
         print(f"{verdict.exercise:{width}}  {verdict.points}/{verdict.of} ", f"\n{'':{width + 7}}".join(verdict.lines))
-    print(f"\n{submission.points} of {submission.of} points, {submission.right} of {len(submission.verdicts)} right")
+    numbers = {"points": submission.points, "of": submission.of, "right": submission.right}
+    sums = Phrase("{points} of {of} points, {right} of {count} right", count=len(submission.verdicts), **numbers)
+    print(f"\n{say(sums, submission.language)}")
 
 
 def print_table(submissions: list[Submission], root: Path, names: list[str]) -> None:
     """A line for each submission: its points, all together and of each notebook."""
+    languages = {submission.language for submission in submissions}
+    language = languages.pop() if len(languages) == 1 else "en"
+    heads = [say(head, language) for head in (Phrase("submission"), Phrase("points"), Phrase("right"))]
     notebooks = sorted({EXERCISES[name].notebook for name in names})
-    width = max(len(title(submission, root)) for submission in submissions)
-    print(f"{'submission':{width}}  points   right ", *(f"{notebook:>3}" for notebook in notebooks))
+    width = max(columns(title(submission, root)) for submission in submissions)
+    print(
+        padded(heads[0], width), padded(heads[1], 7, ">"), padded(heads[2], 7, ">"), "", *(f"{n:>3}" for n in notebooks)
+    )
     for submission in sorted(submissions, key=lambda submission: -submission.points):
         sums = [sum(v.points for v in submission.verdicts if EXERCISES[v.exercise].notebook == n) for n in notebooks]
         totals = f"{submission.points:3}/{submission.of:<3}  {submission.right:2}/{len(names):<2} "
-        print(f"{title(submission, root):{width}} {totals}", *(f"{points:3}" for points in sums), submission.problem)
+        print(padded(title(submission, root), width), totals, *(f"{points:3}" for points in sums), submission.problem)
+
+
+def padded(text: str, width: int, side: str = "<") -> str:
+    """Filled up with blanks; a Chinese character takes two columns."""
+    return f"{text:{side}{width - columns(text) + len(text)}}"

@@ -6,38 +6,44 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minibert.course.phrases import Phrase
+
 # In fp32; another order of the same operations stays far within.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 
-def find_fault(found: Any, expected: Any, part: str = "") -> str | None:
+def find_fault(found: Any, expected: Any, part: str = "") -> Phrase | None:
     """The first difference, in words; None: there is none.
 
     Numbers may be Python's or PyTorch's. Not-a-number equals itself, because a known mistake may give it.
 
     part: what to call the thing, where a function returns several.
     """
-    of_part = f" of {part}" if part else ""
+    of_part = Phrase(" of {part}", part=part) if part else ""
     if found is None and expected is not None:
-        return f"returns None{of_part}: is a `return` missing?"
+        return Phrase("returns None{of_part}: is a `return` missing?", of_part=of_part)
     if is_number(expected):
         return number_fault(found, expected if isinstance(expected, int) else float(expected), of_part)
     if isinstance(expected, Tensor):
         return tensor_fault(found, expected, of_part)
     if isinstance(expected, list | tuple):
         return list_fault(found, expected, of_part)
-    return None if found == expected else f"wrong{of_part or ' value'}: expected {expected!r}, found {found!r}"
+    return None if found == expected else wrong_value(of_part, repr(expected), repr(found))
 
 
-def returned_fault(found: Any, expected: Any, parts: tuple[str, ...]) -> str | None:
+def returned_fault(found: Any, expected: Any, parts: tuple[str, ...]) -> Phrase | None:
     """As `find_fault`, of a function that returns several things, called `parts`."""
     if len(parts) == 1:
         return find_fault(found, expected, *parts)
     if found is None:
-        return "returns None: is a `return` missing?"
+        return Phrase("returns None{of_part}: is a `return` missing?", of_part="")
     found = list(found) if isinstance(found, list | tuple) else [found]
     if len(found) != len(parts):
-        return f"returns {len(found)} value{'s' * (len(found) != 1)}, expected {len(parts)}: {', '.join(parts)}"
+        return Phrase(
+            "returns the wrong number of values: expected {expected}, found {found}",
+            expected=f"{len(parts)} ({', '.join(parts)})",
+            found=len(found),
+        )
     faults = (find_fault(*both) for both in zip(found, expected, parts, strict=True))
     return next((fault for fault in faults if fault), None)
 
@@ -48,10 +54,10 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def number_fault(found: Any, expected: float, of_part: str) -> str | None:
+def number_fault(found: Any, expected: float, of_part: str) -> Phrase | None:
     """Whole numbers must be met exactly."""
     if not is_number(found):
-        return f"wrong type{of_part}: expected a number, found {kind(found)}"
+        return wrong_type(of_part, Phrase("a number"), kind(found))
     number = float(found)
     if isinstance(expected, int):
         near = number == expected
@@ -61,39 +67,59 @@ def number_fault(found: Any, expected: float, of_part: str) -> str | None:
             or math.isnan(number)
             and math.isnan(expected)
         )
-    return None if near else f"wrong value{of_part}: expected {expected:.9g}, found {number:.9g}"
+    return None if near else wrong_value(of_part, f"{expected:.9g}", f"{number:.9g}")
 
 
-def tensor_fault(found: Any, expected: Tensor, of_part: str) -> str | None:
+def tensor_fault(found: Any, expected: Tensor, of_part: str) -> Phrase | None:
     if not isinstance(found, Tensor):
-        return f"wrong type{of_part}: expected a tensor, found {kind(found)}"
+        return wrong_type(of_part, Phrase("a tensor"), kind(found))
     if found.shape != expected.shape:
-        return f"wrong shape{of_part}: expected {tuple(expected.shape)}, found {tuple(found.shape)}"
+        shapes = {"expected": tuple(expected.shape), "found": tuple(found.shape)}
+        return Phrase("wrong shape{of_part}: expected {expected}, found {found}", of_part=of_part, **shapes)
     if (found.dtype == torch.bool) != (expected.dtype == torch.bool):
-        return f"wrong type{of_part}: expected numbers of {expected.dtype}, found {found.dtype}"
+        return wrong_type(of_part, Phrase("numbers of {dtype}", dtype=expected.dtype), str(found.dtype))
     near = torch.isclose(found.detach().double(), expected.double(), rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
     if near.all():
         return None
     place = tuple((~near).nonzero()[0].tolist())
-    numbers = f"expected {expected[place].item():.5g}, found {found[place].item():.5g}"
-    return f"wrong values{of_part}, {int((~near).sum())} of {near.numel()}, the first at {list(place)}: {numbers}"
+    return Phrase(
+        "wrong values{of_part}, {wrong} of {all}, the first at {place}: expected {expected}, found {found}",
+        of_part=of_part,
+        wrong=int((~near).sum()),
+        all=near.numel(),
+        place=list(place),
+        expected=f"{expected[place].item():.5g}",
+        found=f"{found[place].item():.5g}",
+    )
 
 
-def list_fault(found: Any, expected: list | tuple, of_part: str) -> str | None:
-    wanted = type(expected).__name__
+def list_fault(found: Any, expected: list | tuple, of_part: str) -> Phrase | None:
     if not isinstance(found, list | tuple):
-        return f"wrong type{of_part}: expected a {wanted}, found {kind(found)}"
+        return wrong_type(of_part, Phrase("a {kind}", kind=type(expected).__name__), kind(found))
     if len(found) != len(expected):
-        return f"wrong length{of_part}: expected {len(expected)}, found {len(found)}: {shortened(found)}"
+        lengths = {"expected": len(expected), "found": len(found), "list": shortened(found)}
+        return Phrase("wrong length{of_part}: expected {expected}, found {found}: {list}", of_part=of_part, **lengths)
     for place, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
         if fault := find_fault(ours, theirs):
-            return f"element {place}{of_part}: {fault}"
+            return Phrase("element {place}{of_part}: {fault}", place=place, of_part=of_part, fault=fault)
     return None
+
+
+def wrong_value(of_part: str, expected: str, found: str) -> Phrase:
+    both = {"expected": expected, "found": found}
+    return Phrase("wrong value{of_part}: expected {expected}, found {found}", of_part=of_part, **both)
+
+
+def wrong_type(of_part: str, expected: str, found: str) -> Phrase:
+    both = {"expected": expected, "found": found}
+    return Phrase("wrong type{of_part}: expected {expected}, found {found}", of_part=of_part, **both)
 
 
 def kind(value: Any) -> str:
     """What a value is, in words."""
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    if isinstance(value, Tensor):
+        return Phrase("a tensor of shape {shape}", shape=tuple(value.shape))
+    return type(value).__name__
 
 
 def shortened(value: Any) -> str:

@@ -45,10 +45,12 @@ class Mistake:
 class Remarks:
     """What is said beside a task, in English or in another language.
 
+    language: "en" or "zh", which is also that of a verdict.
     marks: how hard an exercise is ({dots}), and how long it takes ({minutes}).
     number, code: comments in the place of an answer.
     """
 
+    language: str = "en"
     marks: str = "({dots}, {minutes} minutes)"
     number: str = "a number"
     code: str = "your code"

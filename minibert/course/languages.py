@@ -1,4 +1,7 @@
-"""The words of the exercises in Chinese: `zh.json` has a task and a hint for each, by its name."""
+"""The words of the exercises in Chinese: `zh.json` has a task and a hint for each, by its name.
+
+Those of its typical mistakes and cases are among the sentences of the verdicts, as some belong to several exercises.
+"""
 
 import json
 from dataclasses import replace
@@ -6,17 +9,18 @@ from functools import cache
 from pathlib import Path
 
 from minibert.course.all_exercises import EXERCISES
-from minibert.course.exercise import Exercise, Remarks
+from minibert.course.exercise import Case, Exercise, Remarks
+from minibert.course.phrases import translate
 
 CHINESE = Path(__file__).with_name("zh.json")
 LANGUAGES = {
     "en": Remarks(),
-    "zh": Remarks(marks="（{dots}，{minutes} 分钟）", number="一个数", code="你的代码"),
+    "zh": Remarks("zh", marks="（{dots}，{minutes} 分钟）", number="一个数", code="你的代码"),
 }
 
 
 def in_language(exercise: Exercise, language: str) -> Exercise:
-    """The exercise with its words in "en" or "zh". What `check` says of an answer is in English in any case.
+    """The exercise with its words in "en" or "zh", and so what is said of an answer to it.
 
     Raises `ValueError` for another language.
     """
@@ -24,8 +28,13 @@ def in_language(exercise: Exercise, language: str) -> Exercise:
         raise ValueError(f"language {language!r}: expected {' or '.join(map(repr, LANGUAGES))}")
     if language == "en":
         return exercise
-    text = texts()[exercise.name]
-    return replace(exercise, task=text["task"], hint=text["hint"], remarks=LANGUAGES[language])
+    mistakes = tuple(replace(mistake, says=translate(mistake.says)) for mistake in exercise.mistakes)
+
+    def cases() -> list[Case]:
+        return [replace(case, name=translate(case.name)) for case in exercise.cases()]
+
+    text, remarks = texts()[exercise.name], LANGUAGES[language]
+    return replace(exercise, task=text["task"], hint=text["hint"], mistakes=mistakes, cases=cases, remarks=remarks)
 
 
 @cache

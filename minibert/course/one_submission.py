@@ -1,4 +1,6 @@
-"""The process in which one submission runs: `python -m minibert.course.one_submission FILE RESULTS EXERCISE...`.
+"""The process in which one submission runs.
+
+    python -m minibert.course.one_submission FILE RESULTS LANGUAGE EXERCISE...
 
 It writes what it finds to RESULTS at once, an object a line, so that nothing is lost if the submission ends it:
 `{"begun": name}` before an exercise, its verdict after it; `{"problem": ...}` if FILE cannot be imported.
@@ -14,22 +16,25 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from minibert.course.all_exercises import EXERCISES
+from minibert.course.languages import in_language
+from minibert.course.phrases import Phrase, say
 from minibert.course.verdict import examine, no_such
 
 # Of one submission, in bytes: what it may hold in memory, and write to one file.
 MEMORY, FILE_SIZE = 4 * 2**30, 100 * 2**20
 
 
-def main(file: str, results: str, *names: str) -> None:
+def main(file: str, results: str, language: str, *names: str) -> None:
     with open(results, "w", encoding="utf-8", buffering=1) as out:
         limit_resources()
         try:
             module = load(Path(file))
         except (Exception, SystemExit) as error:  # whatever a learner's file may do
-            return report(out, {"problem": f"cannot be imported: {type(error).__name__}: {error}"})
+            problem = Phrase("cannot be imported: {kind}: {error}", kind=type(error).__name__, error=str(error))
+            return report(out, {"problem": say(problem, language)})
         for name in names:
             report(out, {"begun": name})
-            exercise = EXERCISES[name]
+            exercise = in_language(EXERCISES[name], language)
             there = hasattr(module, name)
             report(out, asdict(examine(exercise, getattr(module, name)) if there else no_such(exercise)))
 

@@ -1,9 +1,11 @@
 """A file with the tasks of exercises, to write the answers into."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from minibert.course.all_exercises import EXERCISES
-from minibert.course.languages import in_language
+from minibert.course.languages import LANGUAGES, in_language
 
 WORDS = {
     "en": """Exercises of the course. Write your answers, and have them graded as often as you like:
@@ -13,7 +15,7 @@ WORDS = {
 The letters in the shapes: B sequences, S positions, T tokens, D hidden size, H heads, K = D / H, F feed-forward size,
 V vocabulary, C classes, L layers. The dots say how hard an exercise is, and how many points it gives.
 """,
-    "zh": """课程的习题。写好答案，随时可以批改，想批改几次都行（批改的话是英文）：
+    "zh": """课程的习题。写好答案，随时可以批改，想批改几次都行：
 
     minibert grade {file}
 
@@ -22,6 +24,8 @@ V 是词表大小，C 是类别数，L 是层数。圆点表示难度，有几�
 """,
 }
 NOTEBOOK = {"en": "Notebook {}", "zh": "第 {} 课"}
+# A line of a file, which says in what language its answers are spoken of.
+LANGUAGE = re.compile(rf"^# language: ({'|'.join(LANGUAGES)})\s*$", re.MULTILINE)
 # All that the solutions use.
 IMPORTS = """
 import json
@@ -47,7 +51,13 @@ def sheet(names: Sequence[str], file: str, language: str = "en") -> str:
 
 def head(file: str, language: str) -> str:
     """What a file begins with."""
-    return f'"""{WORDS[language].format(file=file)}"""\n{IMPORTS}'
+    return f'"""{WORDS[language].format(file=file)}"""\n# language: {language}\n{IMPORTS}'
+
+
+def language_of(path: Path) -> str:
+    """The language that a file says it is in, "en" if it says none."""
+    line = LANGUAGE.search(path.read_text(encoding="utf-8", errors="replace"))
+    return line[1] if line else "en"
 
 
 def solutions(names: Sequence[str]) -> str:

@@ -10,21 +10,24 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from minibert.course.comparison import find_fault, returned_fault
+from minibert.course.comparison import find_fault, kind, returned_fault
 from minibert.course.exercise import Case, Exercise, Mistake
 from minibert.course.finished import find_finished
+from minibert.course.phrases import Phrase, say
 
-RIGHT, WRONG, OPEN, MISSING = "right", "wrong", "not written yet", "not in the file"
+RIGHT, WRONG, OPEN, MISSING = Phrase("right"), Phrase("wrong"), Phrase("not written yet"), Phrase("not in the file")
+STATUSES = {str(status): status for status in (RIGHT, WRONG, OPEN, MISSING)}
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the engine says of an answer.
 
-    status: RIGHT, WRONG, OPEN, or MISSING from the file.
+    status: RIGHT, WRONG, OPEN, or MISSING from the file; in English in any language, so that programs can ask for it.
     faults: what is wrong, a sentence each.
     mistakes: those that it knows and that give just these values.
     note: what could not be looked at.
+    language: of faults, mistakes and note.
     """
 
     exercise: str
@@ -34,34 +37,40 @@ class Verdict:
     faults: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
     note: str = ""
+    language: str = "en"
 
     @property
     def lines(self) -> list[str]:
         """What a learner reads."""
-        first = [self.status] if self.status != WRONG else []
-        notes = [f"note: {self.note}"] if self.note else []
-        return [*first, *self.faults, *(f"mistake: {says}" for says in self.mistakes), *notes]
+        first = [STATUSES[self.status]] if self.status != WRONG else []
+        mistakes = [Phrase("mistake: {says}", says=says) for says in self.mistakes]
+        notes = [Phrase("note: {note}", note=self.note)] if self.note else []
+        return [say(line, self.language) for line in [*first, *self.faults, *mistakes, *notes]]
 
 
 def examine(exercise: Exercise, answer: Any) -> Verdict:
-    """Try an answer, a function or a number, on all cases of its exercise. Whatever it does, this returns."""
+    """Try an answer, a function or a number, on all cases of its exercise. Whatever it does, this returns.
+
+    The verdict is in the language of the exercise.
+    """
     if answer is None:
         return judged(exercise, OPEN)
     if exercise.is_number:
         return judged(exercise, **examine_number(exercise, answer))
     if not callable(answer):
-        return judged(exercise, WRONG, faults=[f"expected a function, found {type(answer).__name__}"])
+        return judged(exercise, WRONG, faults=[Phrase("expected a function, found {found}", found=kind(answer))])
     trials = [try_out(exercise, number, answer) for number in range(len(exercise.cases()))]
     if isinstance(trials[0].error, NotImplementedError) or trials[0].found is None and is_stub(answer):
         return judged(exercise, OPEN)
-    faults = [trial.fault for trial in trials if trial.fault][:1]
+    faults: list[str] = [trial.fault for trial in trials if trial.fault][:1]
     if overwritten := sorted({name for trial in trials for name in trial.overwritten}):
-        faults.append(f"overwrites its argument {', '.join(overwritten)}: compute in a new tensor or list instead")
+        names = ", ".join(overwritten)
+        faults.append(Phrase("overwrites its argument {names}: compute in a new tensor or list instead", names=names))
     finished, note = find_finished(answer, exercise.finished) if exercise.finished else [], ""
     if finished is None:
-        note = "the code of this function cannot be read, so nobody looked whether it uses finished layers"
+        note = Phrase("the code of this function cannot be read, so nobody looked whether it uses finished layers")
     elif finished:
-        faults.append(f"uses {', '.join(finished)}, which is to be written here")
+        faults.append(Phrase("uses {names}, which is to be written here", names=", ".join(finished)))
     mistakes = recognise(exercise, trials) if any(trial.fault for trial in trials) else []
     return judged(exercise, WRONG if faults else RIGHT, faults, mistakes, note)
 
@@ -74,8 +83,11 @@ def no_such(exercise: Exercise) -> Verdict:
 def judged(
     exercise: Exercise, status: str, faults: list[str] | None = None, mistakes: list[str] | None = None, note: str = ""
 ) -> Verdict:
-    points = exercise.difficulty if status == RIGHT else 0
-    return Verdict(exercise.name, status, points, exercise.difficulty, faults or [], mistakes or [], note)
+    """A verdict, in the language of the exercise."""
+    points, language = exercise.difficulty if status == RIGHT else 0, exercise.remarks.language
+    faults, mistakes = ([say(text, language) for text in texts or ()] for texts in (faults, mistakes))
+    note = say(note, language)
+    return Verdict(exercise.name, str(status), points, exercise.difficulty, faults, mistakes, note, language)
 
 
 def examine_number(exercise: Exercise, answer: Any) -> dict[str, Any]:
@@ -86,7 +98,11 @@ def examine_number(exercise: Exercise, answer: Any) -> dict[str, Any]:
     if "wrong value" not in fault:
         return {"status": WRONG, "faults": [fault]}
     mistakes = [m.says for m in exercise.mistakes if find_fault(answer, m.answer) is None][:1]
-    return {"status": WRONG, "faults": [f"{float(answer):.6g} is not the number"], "mistakes": mistakes}
+    return {
+        "status": WRONG,
+        "faults": [Phrase("{answer} is not the number", answer=f"{float(answer):.6g}")],
+        "mistakes": mistakes,
+    }
 
 
 @dataclass
@@ -107,9 +123,20 @@ def try_out(exercise: Exercise, number: int, answer: Callable) -> Trial:
         found = answer(*case.arguments.values())
         fault = returned_fault(found, expected, exercise.parts)
     except (Exception, SystemExit) as error:  # whatever a learner's function may do
-        where = f"raises {type(error).__name__}{line_of(error, answer)}: {error}"
-        return Trial(error=error, fault=f"{case.name}: {where}")
-    return Trial(found, None, f"{case.name}: {fault}" if fault else "", overwritten(case, untouched))
+        return Trial(error=error, fault=in_case(case, raised(error, answer)))
+    return Trial(found, None, in_case(case, fault) if fault else "", overwritten(case, untouched))
+
+
+def in_case(case: Case, fault: Phrase) -> Phrase:
+    return Phrase("{case}: {fault}", case=case.name, fault=fault)
+
+
+def raised(error: BaseException, answer: Callable) -> Phrase:
+    """What a learner's function raises, and where: the last lines of a traceback may be PyTorch's."""
+    values = {"kind": type(error).__name__, "error": str(error)}
+    if line := line_of(error, answer):
+        return Phrase("raises {kind} in line {line}: {error}", line=line, **values)
+    return Phrase("raises {kind}: {error}", **values)
 
 
 def overwritten(case: Case, untouched: Case) -> tuple[str, ...]:
@@ -127,11 +154,11 @@ def changed(value: Any, before: Any) -> bool:
     return find_fault(value, before) is not None
 
 
-def line_of(error: BaseException, answer: Callable) -> str:
-    """Where in the learner's code it happened; the last lines of a traceback may be PyTorch's."""
+def line_of(error: BaseException, answer: Callable) -> int | None:
+    """The line of the learner's code."""
     file = getattr(getattr(inspect.unwrap(answer), "__code__", None), "co_filename", None)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return f" in line {lines[-1]}" if lines else ""
+    return lines[-1] if lines else None
 
 
 def is_stub(answer: Callable) -> bool:

@@ -51,7 +51,7 @@ from torch import Tensor
 
 from minibert import BertForPreTraining, BertForSequenceClassification, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.course import check
+from minibert.course.zh import check
 
 MODEL = "minibert-english"  # has read novels; a better English model may be named here, with other outputs below
 tokenizer = BertTokenizer.from_pretrained(MODEL)
@@ -274,7 +274,7 @@ else:
 # %% [markdown]
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `bits`（●○○，2 分钟）
 #

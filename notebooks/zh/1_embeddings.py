@@ -47,7 +47,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.course import check
+from minibert.course.zh import check
 
 MODEL = "minibert-tiny"
 tokenizer = BertTokenizer.from_pretrained(MODEL)
@@ -275,9 +275,9 @@ assert 0.05 < mean_alike < 0.5
 #
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# **默写**：合上笔记本，再写 `embed`（●●○，10 分钟）。`from minibert.course import task; task("embed", language="zh")` 会把题目打印出来。
+# **默写**：合上笔记本，再写 `embed`（●●○，10 分钟）。`from minibert.course.zh import task; task("embed")` 会把题目打印出来。
 #
 # ### 1. `embedding_parameters`（●○○，4 分钟）
 #

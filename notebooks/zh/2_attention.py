@@ -52,7 +52,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.course import check
+from minibert.course.zh import check
 from minibert.model.attention import fused_attention, scaled_dot_product_attention
 
 # %%
@@ -326,9 +326,9 @@ else:
 # %% [markdown]
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# **默写**：合上笔记本，再写 `scaled_dot_product_attention`（●●●，15 分钟）、`split_heads`（●○○，5 分钟）、`merge_heads`（●○○，5 分钟）。`from minibert.course import task; task("scaled_dot_product_attention", language="zh")` 会把题目打印出来。
+# **默写**：合上笔记本，再写 `scaled_dot_product_attention`（●●●，15 分钟）、`split_heads`（●○○，5 分钟）、`merge_heads`（●○○，5 分钟）。`from minibert.course.zh import task; task("scaled_dot_product_attention")` 会把题目打印出来。
 #
 # ### 1. `attend`（●●○，6 分钟）
 #

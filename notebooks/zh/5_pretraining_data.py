@@ -40,7 +40,7 @@ import numpy as np
 import torch
 
 from minibert import BertForPreTraining, BertTokenizer
-from minibert.course import check
+from minibert.course.zh import check
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
 from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.masking import example_keys, mask_tokens
@@ -289,9 +289,9 @@ print(f"B follows A with {follows:.0%}; the label is {label}")
 # %% [markdown]
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# **默写**：合上笔记本，再写 `mask_tokens`（●●●，20 分钟）。`from minibert.course import task; task("mask_tokens", language="zh")` 会把题目打印出来。
+# **默写**：合上笔记本，再写 `mask_tokens`（●●●，20 分钟）。`from minibert.course.zh import task; task("mask_tokens")` 会把题目打印出来。
 #
 # ### 1. `masked_tokens`（●○○，3 分钟）
 #

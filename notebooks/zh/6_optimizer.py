@@ -42,7 +42,7 @@ import torch
 from torch import Tensor
 
 from minibert import BertForPreTraining, BertTokenizer
-from minibert.course import check
+from minibert.course.zh import check
 from minibert.training.optimization import build_optimizer, learning_rate_factor
 
 MODEL = "minibert-tiny"
@@ -309,9 +309,9 @@ else:
 #
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
-# **默写**：合上笔记本，再写 `adamw_step`（●●●，15 分钟）。`from minibert.course import task; task("adamw_step", language="zh")` 会把题目打印出来。
+# **默写**：合上笔记本，再写 `adamw_step`（●●●，15 分钟）。`from minibert.course.zh import task; task("adamw_step")` 会把题目打印出来。
 #
 # ### 1. `first_step`（●○○，3 分钟）
 #

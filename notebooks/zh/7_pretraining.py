@@ -47,7 +47,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from minibert import BertConfig, BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.course import check
+from minibert.course.zh import check
 from minibert.labels import IGNORE_INDEX, IS_NEXT, IS_RANDOM
 from minibert.model.losses import mlm_loss, nsp_loss
 
@@ -299,7 +299,7 @@ for text, word, right in questions:
 # %% [markdown]
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `clueless_loss`（●○○，3 分钟）
 #

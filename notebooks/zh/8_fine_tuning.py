@@ -52,7 +52,7 @@ from torch import Tensor, nn
 
 import minibert
 from minibert import BertForPreTraining, BertForSequenceClassification, BertTokenizer
-from minibert.course import check
+from minibert.course.zh import check
 from minibert.finetuning.frozen import FrozenEncoderTrainer
 from minibert.training.collation import DataCollatorWithPadding
 
@@ -273,7 +273,7 @@ for text in ("The file is opened for reading.", "The archive is opened for readi
 # %% [markdown]
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `classifier_parameters`（●○○，2 分钟）
 #

@@ -49,7 +49,7 @@ from torch import Tensor
 
 from minibert import BertForPreTraining, BertModel, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.course import check
+from minibert.course.zh import check
 from minibert.model.encoder import EncoderLayer
 
 # %%
@@ -344,7 +344,7 @@ for thing in ("door", "letter", "song", "horse"):
 #
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `left_share`（●○○，4 分钟）
 #

@@ -50,7 +50,7 @@ from minibert import BertConfig, BertForPreTraining, BertTokenizer
 from minibert.checkpoint.files import read_tensors
 from minibert.checkpoint.key_map import KEY_MAP, from_reference, to_reference
 from minibert.checkpoint.opened import local_folder
-from minibert.course import check
+from minibert.course.zh import check
 
 MODEL = "minibert-tiny"
 folder = local_folder(MODEL)
@@ -217,7 +217,7 @@ for ax, (name, sizes) in zip(axes, {MODEL: config, "BERT-base": BertConfig.base(
 #
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `bert_model_parameters`（●○○，4 分钟）
 #

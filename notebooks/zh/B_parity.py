@@ -47,7 +47,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.course import check
+from minibert.course.zh import check
 from minibert.inference.parity import compare_modules, plant_fault
 
 # %%
@@ -210,7 +210,7 @@ assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forwar
 #
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `numbers_from_1_to_2`（●○○，4 分钟）
 #

@@ -53,7 +53,7 @@ from torch import Tensor, nn
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.checkpoint.opened import local_folder
-from minibert.course import check
+from minibert.course.zh import check
 from minibert.model.packing import Packing
 
 # %%
@@ -271,7 +271,7 @@ ax.invert_yaxis()
 #
 # ## 习题
 #
-# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会用英文说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
+# 把答案写进对应的那一格，然后运行，想试几次就试几次：哪里不对，`check` 会说出来。圆点表示难度。提示和答案都是折叠的，点开才看得见。
 #
 # ### 1. `padding_share`（●○○，3 分钟）
 #

@@ -5,6 +5,7 @@ import math
 import torch
 
 from minibert.course.exercise import Case, Draw, Exercise, Mistake
+from minibert.course.phrases import Phrase
 
 FINISHED_ATTENTION = (
     "torch.nn.functional.scaled_dot_product_attention",
@@ -36,7 +37,8 @@ def _queries() -> list[Case]:
     draw = Draw()
     return [
         Case(
-            f"{tokens} tokens", {"q": draw.normal(3), "keys": draw.normal(tokens, 3), "values": draw.normal(tokens, 3)}
+            Phrase("{count} tokens", count=tokens),
+            {"q": draw.normal(3), "keys": draw.normal(tokens, 3), "values": draw.normal(tokens, 3)},
         )
         for tokens in (4, 7)
     ]

@@ -22,6 +22,7 @@ from minibert.course.exercises.from_memory_mistakes import (
     wrong_mask_tokens,
 )
 from minibert.course.exercises.norms import FINISHED_NORMS, layer_norm
+from minibert.course.phrases import Phrase
 
 
 def embed(token_ids, segment_ids, word, segment, position, norm_weight, norm_bias, eps):
@@ -129,7 +130,10 @@ def _dice() -> list[Case]:
     """
     actions = {25: [0.1, 0.85, 0.95, 0.3], 42: [0.1, 0.85, 0.5, 0.95, 0.8, 0.79], 3: [0.3]}
     draw = Draw()
-    return [Case(f"{length} tokens", _masking(draw, length, action)) for length, action in actions.items()]
+    return [
+        Case(Phrase("{count} tokens", count=length), _masking(draw, length, action))
+        for length, action in actions.items()
+    ]
 
 
 def _masking(draw: Draw, length: int, actions: list[float]) -> dict[str, object]:

@@ -5,6 +5,7 @@ import math
 import torch
 
 from minibert.course.exercise import Case, Exercise, Mistake
+from minibert.course.phrases import Phrase
 
 
 def clip(gradients, limit):
@@ -38,9 +39,9 @@ def _gradients() -> list[Case]:
 
 def _steps() -> list[Case]:
     places = [(0, 100, 10), (5, 100, 10), (10, 100, 10), (55, 100, 10), (100, 100, 10), (0, 100, 0), (25, 100, 0)]
+    all_numbers = [dict(zip(("step", "steps", "warmup_steps"), place, strict=True)) for place in places]
     return [
-        Case(f"step {step} of {steps}, {warm_up} of warm-up", {"step": step, "steps": steps, "warmup_steps": warm_up})
-        for step, steps, warm_up in places
+        Case(Phrase("step {step} of {steps}, {warmup_steps} of warm-up", **numbers), numbers) for numbers in all_numbers
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from minibert.course.exercise import Case, Exercise, Mistake
+from minibert.course.phrases import Phrase
 from minibert.model.config import BertConfig
 from minibert.model.tasks import BertForPreTraining
 
@@ -53,7 +54,8 @@ def _models() -> list[Case]:
         bad = copy.deepcopy(good)
         bad.get_parameter(f"{name}.weight")[3, 5] += 1e-2
         inputs = {"input_ids": torch.tensor([[2, 7, 9, 3]])}
-        cases.append(Case(f"a fault in layer {name.split('.')[3]}", {"good": good, "bad": bad, "inputs": inputs}))
+        place = Phrase("a fault in layer {layer}", layer=name.split(".")[3])
+        cases.append(Case(place, {"good": good, "bad": bad, "inputs": inputs}))
     return cases
 
 

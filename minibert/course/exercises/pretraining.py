@@ -3,6 +3,7 @@
 import math
 
 from minibert.course.exercise import Case, Exercise, Mistake
+from minibert.course.phrases import Phrase
 
 
 def sigmoid_loss(z0, z1, is_next):
@@ -17,10 +18,8 @@ def unigram_entropy_of(ids):
 
 def _scores() -> list[Case]:
     cases = [(0.3, -1.2, 1), (0.3, -1.2, 0), (1000.0, -1000.0, 1), (-1000.0, 1000.0, 1), (1000.0, -1000.0, 0)]
-    return [
-        Case(f"scores {z0:g} and {z1:g}, is_next {is_next}", {"z0": z0, "z1": z1, "is_next": is_next})
-        for z0, z1, is_next in cases
-    ]
+    all_numbers = [dict(zip(("z0", "z1", "is_next"), case, strict=True)) for case in cases]
+    return [Case(Phrase("scores {z0:g} and {z1:g}, is_next {is_next}", **numbers), numbers) for numbers in all_numbers]
 
 
 def _ids() -> list[Case]:
