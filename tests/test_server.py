@@ -3,11 +3,14 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import serving_runs
+from script_runs import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +22,25 @@ def server():
         made.idle = sockets(made)  # without a connection
         yield made
         assert not made.stop(), "nothing is written for what clients do"
+
+
+ANNOUNCED = """
+import os, signal
+from fastapi import FastAPI
+from minibert.serving.limits import Limits
+from minibert.serving.server import listen, serve
+
+def announce():
+    assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    os.kill(os.getpid(), signal.SIGINT)
+
+serve(FastAPI(), listen("127.0.0.1", 0), Limits(), announce)
+"""
+
+
+def test_a_stop_is_heard_as_soon_as_the_address_is_told():
+    ended = subprocess.run([sys.executable, "-c", ANNOUNCED], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
 
 
 def connect(server):

@@ -50,10 +50,10 @@ def main(options: argparse.Namespace) -> None:
     address = f"{server.address_of(listening)}, with examples of requests at /docs"
     if shown:
         application.include_router(routes.explorer_routes(*shown, served.name, application.state.looks.answer))
-        say("address", f"{address}; open it in a browser to see the model at work")
+        address += "; open it in a browser to see the model at work"
     else:
-        say("address", f"{address}; without the explorer, as a browser brings no key")
-    server.serve(application, listening, allowed)
+        address += "; without the explorer, as a browser brings no key"
+    server.serve(application, listening, allowed, announce=lambda: say("address", address))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -37,8 +38,12 @@ def address_of(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; then take no new ones, finish those that were accepted, and end."""
+def serve(app: FastAPI, listening: socket.socket, limits: Limits, announce: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or Ctrl-C; then take no new ones, finish those that were accepted, and end.
+
+    announce: called when requests are answered, and a stop is heard: a Ctrl-C before can hit a place where Python
+        drops it, such as the removal of a weak reference.
+    """
     config = uvicorn.Config(
         app,
         http=limited_protocol(limits),
@@ -50,12 +55,21 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
         timeout_graceful_shutdown=int(3 * limits.seconds) + 1,
     )
     try:
-        _Server(config).run([listening])
+        _Server(config, announce).run([listening])
     except KeyboardInterrupt:
         _end()
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and sig == signal.SIGINT:  # the second Ctrl-C: do not wait for those that get answers
             _end()
