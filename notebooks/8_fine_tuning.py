@@ -21,13 +21,13 @@
 # - **Time:** 30 minutes, and 18 for the exercises.
 #
 # Pretraining has taught our model about words by letting it guess them. Nobody needs the guesses themselves. So we take
-# off the heads that guess, put on a new one with a few hundred parameters, and train it on a handful of labelled
+# off the heads that guess, put on a new one with a few hundred parameters, and train it on a few dozen labelled
 # sentences.
 #
 # ![Pretraining is done once, fine-tuning for every task](../docs/images/diagrams/pretrain-finetune.svg)
 #
 # The task: is a sentence about something that is read and written (**0**), or about something that holds items (**1**)?
-# The point is what the model then knows about words that it was *not* shown.
+# The point is what the model then knows about words that are in *no* labelled sentence.
 #
 # > **The file is opened for reading.** → 0
 
@@ -61,7 +61,7 @@ MODEL = "minibert-tiny"
 # ## Sixty-four labelled sentences
 #
 # We take eight nouns, four of each kind, in eight patterns that fit both kinds. The test uses the same patterns with
-# *other* nouns. So all that a test sentence has in common with the labelled ones is its pattern, which is no help.
+# *other* nouns. So all that a test sentence shares with the labelled ones is its pattern, which is no help.
 
 # %%
 patterns = """The {} is returned by this method.|A new {} is created.|This is the name of the {}.|The {} must not be
@@ -89,8 +89,8 @@ print(len(train_set), "sentences to learn from,", len(test_set), "to test with; 
 # ## A new head
 #
 # In notebook 4, the pooler made one vector for the whole text from that of `[CLS]`, and two rows of parameters decided
-# whether B follows A. The new head is built in the same way: a matrix with one row for each class (Devlin et al. 2019,
-# section 4.1, which leaves out the bias):
+# whether B follows A. The new head is built the same way: a matrix with one row for each of the $C$ classes gives their
+# scores $z$ (Devlin et al. 2019, section 4.1, which leaves out the bias):
 #
 # $$ u = \tanh(W^P x_{\texttt{[CLS]}} + b^P) \qquad z = W^C\, \mathrm{Dropout}(u) + b^C \qquad
 # \mathcal L = -\log \frac{e^{z_y}}{\sum_c e^{z_c}} $$
@@ -115,9 +115,10 @@ assert sum(new.values()) == 2 * 128 + 2
 # %% [markdown]
 # ## Frozen: train the new parameters only
 #
-# If the encoder does not change, then what it says about a sentence does not change either. So we run it once and keep
-# the vectors `features`. What remains is a logistic regression with 258 parameters, whose gradient fits on one line.
-# Let $p$ be the probabilities that the model gives, and let $y'$ be 1 for the right class and 0 for the other. Then
+# If the encoder does not change, neither does what it says about a sentence. So we run it once and keep the vectors
+# `features`. What remains is a logistic regression, a linear map and a softmax, with 258 parameters. Let $p$ be the
+# model's probabilities, and let $y'$ be 1 for the right class and 0 for the other. Then the gradient for $N$ sentences
+# is (for $b^C$, leave out $u_n^\top$)
 #
 # $$ \frac{\partial \mathcal L}{\partial W^C} = \frac1N \sum_n (p_n - y'_n)\, u_n^\top $$
 #
@@ -154,7 +155,7 @@ print(f"loss {loss:.3f} before training; a coin would have {torch.tensor(2.0).lo
 # %% [markdown]
 # ### The whole training, by hand
 #
-# Three hundred steps of plain gradient descent take no time at all, because the encoder is not run again.
+# Three hundred steps of plain gradient descent take almost no time, because the encoder is not run again.
 
 
 # %%
@@ -183,7 +184,7 @@ torch.testing.assert_close(model(**test_batch).logits.detach(), test_features @ 
 # Half of the answers would be right by chance. Nobody told this model what *archive* or *deque* means. It knows that
 # from reading.
 #
-# The reference has the same classifier. This cell needs `transformers`.
+# The reference has the same classifier. The next cell needs `transformers`.
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -199,9 +200,9 @@ else:
 # %% [markdown]
 # ## Frozen, full, or from nothing
 #
-# There are three ways to train such a model. Train only the head (**frozen**). Train everything (**full**). Or train
-# everything from random numbers, without any pretraining (**fresh**). We do each three times with different seeds,
-# because with so few examples luck matters. The package's trainer runs the loop of notebook 6.
+# There are three ways to train such a model: train only the head (**frozen**), train everything (**full**), or train
+# everything from random numbers, without pretraining (**fresh**). We do each three times with different seeds, because
+# luck matters with so few examples. The package's `Trainer` runs the loop of notebook 6.
 
 
 # %%
@@ -248,15 +249,15 @@ ax.set(xlabel="accuracy on unseen nouns (dots: three seeds; dotted line: chance)
 ax.invert_yaxis()
 
 # %% [markdown]
-# All three learn the examples by heart. The fresh one has learned eight nouns and knows nothing about any other: it
-# might as well toss a coin. The frozen one can use what the encoder happens to say at `[CLS]`. The full one may also
-# change what the encoder says, which gains nothing here, with so few examples. What pretraining bought is the way from
-# words that have a label to words that have none.
+# All three learn the examples by heart, or nearly. The fresh one has learned eight nouns and knows nothing about any
+# other: it might as well toss a coin. The frozen one can use what the encoder happens to say at `[CLS]`. The full one
+# may also change what the encoder says, which gains nothing with so few examples. What pretraining bought is the way
+# from words with a label to words without.
 #
 # ### What has changed inside
 #
-# Here are the pooled vectors of the test sentences before and after full fine-tuning, drawn in the two directions in
-# which they differ most (the principal components):
+# Here are the pooled vectors of the test sentences before and after full fine-tuning, in the two directions in which
+# they differ most (the principal components):
 
 # %%
 with torch.no_grad():
@@ -271,8 +272,8 @@ for ax, (name, vectors) in zip(axes, {"before": test_features, "after": tuned}.i
     ax.set(title=name, xlabel="first component", ylabel="second component")
 
 # %% [markdown]
-# Circles are things that are read and written, and triangles are things that hold items. And our sentence? (Where the
-# model is wrong about sentences of other patterns, remember how few it has seen.)
+# Circles are things that are read and written, triangles things that hold items. And our sentence? (If the model is
+# unsure, remember that these patterns are new to it.)
 
 # %%
 for text in ("The file is opened for reading.", "The archive is opened for reading.", "The queue is empty."):

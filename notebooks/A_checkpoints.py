@@ -15,15 +15,14 @@
 #
 # > **The question:** what is in the file that you download, and how does it become a model?
 #
-# - **You need** notebook 4, whose ten lines of renaming are looked at closely here.
-# - **Afterwards you can** read a `safetensors` file byte by byte, load it safely, and say where the parameters of a
-#   BERT are.
-# - **Time:** 25 minutes, and 17 for the exercises. This is the first of three engineering appendices; you may read them
-#   in any order.
+# - **You need** notebook 4. Here we look closely at its ten lines of renaming.
+# - **Afterwards you can** read a `safetensors` file byte by byte, load it safely, and say where a BERT's parameters
+#   are.
+# - **Time:** 25 minutes, and 17 for the exercises. This is the first of three engineering appendices. B uses its names,
+#   C stands alone.
 #
-# Everything that a BERT has learned is in one file. The file is a dictionary from names to matrices, and loading it
-# means looking up names in a table. We read one byte by byte, rename what we find, and let the result finish our
-# sentence.
+# Everything that a BERT has learned is in one file: a dictionary from names to matrices. Loading it means looking up
+# names in a table. We read such a file byte by byte, rename what we find, and let the model finish our sentence.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -59,10 +58,10 @@ print(f"model.safetensors has {(folder / 'model.safetensors').stat().st_size:,} 
 # %% [markdown]
 # ## The file, byte by byte
 #
-# A `safetensors` file begins with eight bytes that say how long its table of contents is. Then comes the table of
-# contents, as JSON. For each name it gives the type of the numbers, their shape, and where their bytes begin and end.
-# Then come the bytes. Nothing in such a file can be executed, and that is why the format exists. The older
-# `pytorch_model.bin` is a Python *pickle*, which may run any code when it is opened carelessly.
+# A `safetensors` file begins with eight bytes that say how long its table of contents is. Then comes this table, as
+# JSON. For each name it gives the type of the numbers, their shape, and where their bytes begin and end. After it come
+# these bytes. Nothing in the file can be executed: that is why the format exists. The older `pytorch_model.bin` is a
+# Python *pickle*, which may run any code when opened carelessly.
 
 # %%
 content = (folder / "model.safetensors").read_bytes()
@@ -77,8 +76,8 @@ for name, entry in list(header.items())[:3]:
 # %% [markdown]
 # ### First with a loop
 #
-# Our file stores each number in two bytes (`F16`, half precision). Here are the first numbers of the row that belongs
-# to *file*, read one by one:
+# Our file stores each number in two bytes (`F16`, half precision). We read the word table's row for *file*, one number
+# at a time, and print a few:
 
 # %%
 name = "bert.embeddings.word_embeddings.weight"
@@ -94,8 +93,7 @@ print(f"row {row} of {rows:,}:", *(f"{number:.3f}" for number in file_row[50:58]
 # %% [markdown]
 # ### Then whole matrices
 #
-# There is no need to read numbers one by one. A stretch of bytes *is* a matrix, once you say what type and shape it
-# has.
+# There is no need to read numbers one by one. A stretch of bytes *is* a matrix, once you say its type and shape.
 
 # %%
 tensors = {}
@@ -113,8 +111,8 @@ assert tensors["bert.embeddings.word_embeddings.weight"][row].tolist() == file_r
 #
 # The names in the file are those of the first PyTorch BERT, from 2018. Nearly every PyTorch checkpoint of a BERT uses
 # them (the oldest differ in two: exercise 2), so we cannot change them. In our code, each part has a name that says
-# what it does. In notebook 4 we translated with ten lines of `replace`. The package has a table instead, and nothing
-# else in the package knows the names of the file. `{i}` is the number of a layer.
+# what it does. In notebook 4, ten lines translated one into the other. The package has a table instead, and nothing
+# else in it knows the names of the file. `{i}` is the number of a layer.
 
 # %%
 for ours, theirs in KEY_MAP[3:10]:
@@ -122,8 +120,7 @@ for ours, theirs in KEY_MAP[3:10]:
 print(f"... {len(KEY_MAP)} rows in all")
 
 # %% [markdown]
-# Because the table is data, it can be read in both directions. For every name, translating there and back must lead to
-# where we began:
+# The table is data, so it can be read both ways. Translating a name there and back must lead to where we began:
 
 # %%
 names, unexpected = from_reference(tensors)  # {our name: name in the file}
@@ -135,9 +132,9 @@ print("a name that no BERT has is not passed over in silence:", unexpected)
 # %% [markdown]
 # ## Loading, written out
 #
-# To load a model, make an untrained one of the right sizes and replace its parameters. Two things need care. The
-# *shapes* must agree, which `load_state_dict` checks. And the decoder of the MLM head is **tied** to the word table:
-# the two are one matrix, and the file holds it once.
+# To load a model, make an untrained one of the right size and replace its parameters. Two things need care. The
+# *shapes* must agree; `load_state_dict` checks that. And the decoder of the MLM head is **tied** to the word table:
+# the two are one matrix, and the file holds it once. The same goes for its bias. (Missing keys have the file's names.)
 
 # %%
 config = BertConfig(**{k: v for k, v in json.loads((folder / "config.json").read_text()).items() if k != "model_type"})
@@ -150,8 +147,8 @@ decoder = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}  # 
 assert not result.unexpected_keys and set(result.missing_keys) == decoder
 
 # %% [markdown]
-# That is all of `from_pretrained`, apart from its manners: error messages, older files, files in pieces, and a report
-# of what is missing. The same parameters give the same answers:
+# That is all of `from_pretrained`, apart from its manners: error messages, older files, files in pieces, a report of
+# what is missing. The same parameters give the same answers:
 
 # %%
 theirs = BertForPreTraining.from_pretrained(MODEL)
@@ -187,7 +184,8 @@ with tempfile.TemporaryDirectory() as copy, torch.no_grad():
 # ![Where the parameters are](../docs/images/diagrams/parameters.svg)
 #
 # In notebook 4 we counted the parameters. Here is the formula: the sizes of all tables and matrices, added up (Devlin
-# et al. 2019, section 3, gives the sizes, and section 3.1 the heads):
+# et al. 2019, section 3, gives the sizes, and section 3.1 the heads). The first 2 counts the segments, the second
+# LayerNorm's scale and shift:
 #
 # $$ \underbrace{(V + M + 2 + 2)D}_{\text{embeddings}}
 # + L\,\big(\underbrace{4D^2 + 4D}_{\text{attention}} + \underbrace{2DF + F + D}_{\text{feed-forward}}
@@ -225,7 +223,7 @@ for ax, (name, sizes) in zip(axes, {MODEL: config, "BERT-base": BertConfig.base(
     ax.grid(alpha=0.3, axis="x")
 
 # %% [markdown]
-# In our small BERT, most parameters are in the word table. In a large one, they are in the layers.
+# In our small BERT, most parameters are in the word table; in a large one, in the layers.
 #
 # ## Exercises
 #

@@ -21,7 +21,7 @@
 # - **Time:** 25 minutes, and 23 for the exercises.
 #
 # Its answers do not tell you: a model with a small mistake in it still talks sense. So we run two models side by side,
-# keep what every module returns, and compare number by number. The first row that differs is where the bug is.
+# keep what every module returns, and compare number by number. The first module that differs is where the bug is.
 
 # %%
 # On your machine this cell does nothing. In Google Colab it installs minibert, from the repository of this notebook.
@@ -64,8 +64,8 @@ def answers_of(model: nn.Module) -> str:
 # %% [markdown]
 # ## A bug that nobody sees
 #
-# Here is a mistake of the kind that really happens. BERT's LayerNorm adds $10^{-12}$ to the variance; PyTorch's default
-# is $10^{-5}$. Forget to say so in a single place, and:
+# Here is a mistake that really happens. BERT's LayerNorm adds $10^{-12}$ to the variance; PyTorch's default is
+# $10^{-5}$. Forget to say so in a single place, and:
 
 # %%
 buggy = copy.deepcopy(good)
@@ -74,12 +74,14 @@ print("right:", answers_of(good))
 print("buggy:", answers_of(buggy))
 
 # %% [markdown]
-# The words are the same, and so are the percentages. No user would notice, and no accuracy would drop by much. Yet this
-# is not the model that was trained. We have seen such bugs in published rewrites of BERT: a forgotten LayerNorm
-# constant, a dropout in the wrong place, a decoder that was not tied. Their tests compared only default settings, or
-# looked at a *mean* difference.
+# Words and percentages are the same. No user would notice, and no accuracy would drop by much. Yet this is not the
+# model that was trained. We have seen such bugs in published rewrites of BERT: a forgotten LayerNorm constant, dropout
+# in the wrong place, a decoder that was not tied. Their tests compared only default settings, or looked at a *mean*
+# difference.
 #
 # ## How to measure a difference
+#
+# How large is a difference? Is that much for numbers of this size? One measure for each question:
 #
 # $$ \Delta = \max_{i} |a_i - b_i| \qquad\qquad \mathrm{ulp}(a, b) = \big|\,n(a) - n(b)\,\big| $$
 #
@@ -90,10 +92,10 @@ print("buggy:", answers_of(buggy))
 # | $n(a)$ | `ordinal(a)` | the place of $a$ among all numbers of its type, in order |
 # | $\mathrm{ulp}$ | `ulp` | how many steps from number to number lead from $a$ to $b$: *units in the last place* |
 #
-# An fp32 number is $\pm m \cdot 2^e$ with 24 bits for $m$ (IEEE 754). Around 1, the next number is $2^{-23} \approx
-# 10^{-7}$ away; around 1,000, it is $6 \cdot 10^{-5}$ away. So the same absolute difference can be nothing or a lot.
-# ULPs count in steps instead. Counting is easy, because the bits of positive numbers, read as whole numbers, are in the
-# numbers' own order:
+# PyTorch's usual numbers, fp32, are $\pm m \cdot 2^e$ with 24 bits for $m$ (IEEE 754). Around 1, the next number is
+# $2^{-23} \approx 10^{-7}$ away; around 1,000, it is $6 \cdot 10^{-5}$ away. So the same difference can be nothing or a
+# lot. ULPs count steps instead. That is easy, because positive numbers keep their order if their bits are read as whole
+# numbers:
 
 # %%
 for value in (1.0, 1000.0, 1e-6):
@@ -105,7 +107,7 @@ for value in (1.0, 1000.0, 1e-6):
 # %% [markdown]
 # ### First with a loop
 #
-# We take one module and compare one number at a time. What does the LayerNorm with the wrong constant give?
+# One module, one number at a time: what does the LayerNorm with the wrong constant give?
 
 
 # %%
@@ -124,8 +126,8 @@ for a, b in zip(found.tolist(), expected.tolist(), strict=True):
 # ### Then for a whole model
 #
 # PyTorch lets us listen in: a *forward hook* is called with whatever a module returns. So we put a hook on every module
-# that has parameters of its own, run both models on the same sentence, and subtract. (`named_modules` gives the names
-# that the files use, those of appendix A.)
+# that has parameters of its own, run both models on the same sentence, and subtract. (Our `named_modules` gives the
+# file's names, those of appendix A.)
 
 
 # %%
@@ -155,11 +157,11 @@ print("the first difference is in", first)
 
 # %% [markdown]
 # Everything before it is *exactly* zero, so the bug cannot be there. Everything after it only inherits the bug, or does
-# not depend on it. This is why we insist on equality to the last bit where it can be had: with a tolerance, the first
-# row of the table would be a matter of taste.
+# not depend on it. So we insist on equality to the last bit where it can be had: with a tolerance, which row differs
+# first would be a matter of taste.
 #
-# Here are four bugs, each in one place. A small bug may grow on its way through the model, or fade. The end alone does
-# not say where it is:
+# Here are four bugs, each in one place. A difference may grow on its way through the model, or fade. The end alone does
+# not say where it began:
 
 # %%
 bugs = {name: copy.deepcopy(good) for name in ("wrong eps", "gelu by tanh", "bias forgotten", "no scaling by √K")}
@@ -173,8 +175,8 @@ for name, table in tables.items():
     print(f"{name:17} {next(module for module, difference in table.items() if difference > 0)}")
 
 # %% [markdown]
-# The tanh shows up in `down`, one module late: the activation has no parameters of its own, so nobody listened there.
-# After the bug in `query` come two zeros, a gap in the picture, because `key` and `value` do not depend on the query.
+# The tanh shows up in `output.dense`, our `down`, one module late: the activation has no parameters, so nobody listened
+# there. After the bug in `query` come two zeros, a gap in the picture: `key` and `value` do not depend on the query.
 
 # %%
 figure, ax = plt.subplots(figsize=(10, 6), layout="constrained")
@@ -191,7 +193,7 @@ ax.grid(alpha=0.3)
 #
 # `compare_modules` does the same against `transformers`, and translates the names with the table of appendix A. On the
 # command line it is `python scripts/parity.py --model minibert-tiny`. `plant_fault` adds a little noise to one weight,
-# so that you can see the table at work.
+# to show the table at work.
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -219,7 +221,7 @@ assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forwar
 #
 # The table compares only what it is shown. A bug in training (dropout in the wrong place, a wrong gradient, weight
 # decay on biases) is invisible while the model is only evaluated. A bug that needs another setting is invisible with
-# this one. So the tests of this repository also compare odd settings, padded batches, gradients and training steps.
+# this one. So our tests also compare odd settings, padded batches, gradients and training steps.
 # `docs/equations.md` says which test checks which equation.
 #
 # ## Exercises

@@ -17,16 +17,16 @@
 # > leave it out?
 #
 # - **You need** notebook 4.
-# - **Afterwards you can** compute BERT on a ragged batch without any padding, show that nothing changes, and read
+# - **Afterwards you can** compute BERT on texts of unequal length without padding, show that nothing changes, and read
 #   [`model/packing.py`](../minibert/model/packing.py).
 # - **Time:** 25 minutes, and 18 for the exercises.
 #
-# The BERT on one page is right, but wasteful. Put our sentence into a batch with a text of a hundred tokens:
+# Notebook 4's BERT on one page is right, but wasteful. Put our sentence into a batch with a text of a hundred tokens:
 #
 # > **The file is opened for reading.**
 #
-# Now it is a hundred tokens long, too, and ninety of them are `[PAD]`. The mask makes sure that they do not matter.
-# They are computed nevertheless, in every layer.
+# Now it is a hundred tokens long, too, and about ninety of them are `[PAD]`. The mask makes sure that they do not
+# matter, but they are computed all the same, in every layer.
 #
 # ![A padded batch and the same batch packed](../docs/images/diagrams/padded-packed.svg)
 
@@ -62,8 +62,8 @@ package = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 # %% [markdown]
 # ## The page again
 #
-# The attention and the layer are those of notebook 4. Dropout is left out, because we do not train here. The parameters
-# are those of the package.
+# The attention and the layer are those of notebook 4, without dropout, because we do not train here. The parameters are
+# those of the package.
 
 
 # %%
@@ -106,7 +106,7 @@ padded_layers = with_the_package_s_parameters(Layer)
 # %% [markdown]
 # ## What padding costs
 #
-# We draw 64 texts whose lengths are as in real collections: many short ones and a few long ones. The cost does not
+# We draw 64 texts with lengths as in real collections: many short and a few long ones. The cost does not
 # depend on the words, so they are random. The $T$ tokens lie in a rectangle of $B \times S$ places:
 #
 # $$ \text{padding} = 1 - \frac{T}{B\,S} \qquad T = \sum_b n_b \qquad S = \max_b n_b $$
@@ -147,7 +147,7 @@ def run_padded(token_ids: Tensor, mask: Tensor) -> Tensor:
 # %% [markdown]
 # ### First with a loop
 #
-# The simplest way out is to compute every text on its own. Then there is no padding, and nothing changes:
+# The simplest way out is to compute every text on its own. There is no padding, and nothing changes:
 
 # %%
 padded = run_padded(token_ids, mask)
@@ -162,7 +162,7 @@ print("each text alone gives what it gives in the batch")
 #
 # ## Only attention needs to know
 #
-# Look at the parts of BERT. Embeddings, LayerNorm, the feed-forward network, the projections in attention: all of them
+# Look at the parts of BERT. Embeddings, LayerNorm, the feed-forward network, the projections in attention: all
 # treat each token on its own ("applied to each position separately and identically", Vaswani et al. 2017, section 3.3).
 # They do not care in which text a token stands, nor whether there are texts at all. Only where queries meet keys do we
 # have to know which tokens belong together.
@@ -208,8 +208,8 @@ print(f"{tuple(padded.shape)} became {tuple(packed.shape)}, and every token has 
 # %% [markdown]
 # ## All texts of one length together
 #
-# One thing is left to improve: the middle of attention runs 64 times, on small matrices. But texts of *equal* length
-# form a rectangle without padding. So sort the texts by length, and run attention once for each length that occurs.
+# One thing is left to improve: in each layer, the middle of attention runs 64 times, on small matrices. But texts of
+# *equal* length form a rectangle without padding. So sort the texts by length, and run attention once for each length.
 # This is what the package does on a CPU. Its `Packing` knows the order, and the way there and back:
 
 # %%
@@ -240,8 +240,8 @@ else:
 # %% [markdown]
 # ## What it buys
 #
-# We measure the four ways on your machine, five times each, and keep the fastest of the five. (The numbers stored in
-# this notebook come from two cores of a server. Yours will differ.)
+# We time four ways on your machine: padded, each text alone, packed, and the package's own. Each runs five times; the
+# fastest run counts. (The numbers stored here come from two cores of a server. Yours will differ.)
 
 
 # %%
@@ -274,10 +274,10 @@ ax.set(xlabel="real tokens per second", xlim=(0, 1.15 * max(speed.values())))
 ax.invert_yaxis()
 
 # %% [markdown]
-# What does it cost? The forward pass is a little harder to read, because attention has to fold texts and unfold them
-# again. If you look inside the model, you find tokens in rows, and need `unflatten`. And if all texts have the same
-# length, packing buys nothing. The package pays this price in one file. Everything else in the model reads like your
-# page from notebook 4, with `(T, D)` in place of `(B, S, D)`.
+# What does it cost? The forward pass is a little harder to read, because attention must split the tokens into texts
+# and join them again. If you look inside the model, you find tokens, not texts, and need `unflatten`. And if all texts
+# have the same length, packing buys nothing. The package pays this price in one file. The rest of the model reads like
+# your page from notebook 4, with `(T, D)` in place of `(B, S, D)`.
 #
 # ## Exercises
 #

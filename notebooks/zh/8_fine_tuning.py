@@ -24,11 +24,11 @@
 # - **学完以后**：能给预训练好的主体装上一个新的头，只训练这个头，或者训练整个模型，并且测出预训练值多少。
 # - **时间**：30 分钟，习题另需 18 分钟。
 #
-# 预训练让模型靠猜词来认识词。猜出来的词本身谁也不需要。所以我们拆掉负责猜词的头，装上一个只有几百个参数的新头，再用少量带标签的句子来训练。
+# 预训练让模型靠猜词来认识词。猜出来的词本身谁也不需要。所以我们拆掉猜词的头，装上一个只有几百个参数的新头，再用几十个带标签的句子来训练。
 #
 # ![预训练只做一次，微调每个任务做一次](../../docs/images/diagrams/pretrain-finetune.zh.svg)
 #
-# 任务是：一句话说的是可以读写的东西（**0**），还是装着若干元素的东西（**1**）？要看的是，训练时**没有**出现过的词，模型知道多少。
+# 任务是：一句话说的是可以读写的东西（**0**），还是装着若干元素的东西（**1**）？要看的是，带标签的句子里**没有**出现过的词，模型知道多少。
 #
 # > **The file is opened for reading.** → 0
 
@@ -61,7 +61,7 @@ MODEL = "minibert-tiny"
 # %% [markdown]
 # ## 六十四个带标签的句子
 #
-# 训练用八个名词，两类各四个，套进对两类都合适的八种句式。测试用同样的句式，但换成**别的**名词。于是测试句里带过标签的只有句式，而句式帮不上忙。
+# 训练用八个名词，两类各四个，套进对两类都合适的八种句式。测试用同样的句式，但换成**别的**名词。于是，测试句与带标签的句子只有句式相同，而句式帮不上忙。
 
 # %%
 patterns = """The {} is returned by this method.|A new {} is created.|This is the name of the {}.|The {} must not be
@@ -88,7 +88,7 @@ print(len(train_set), "sentences to learn from,", len(test_set), "to test with; 
 # %% [markdown]
 # ## 新的头
 #
-# 在第 4 课里，池化层由 `[CLS]` 的向量得到代表整段文本的一个向量，再用两行参数判断 B 是不是接着 A。新的头结构相同：一个矩阵，每个类别一行（Devlin et al. 2019，第 4.1 节；论文里省去了偏置）：
+# 在第 4 课里，池化层由 `[CLS]` 的向量得到代表整段文本的一个向量，再用两行参数判断 B 是不是接着 A。新的头结构相同：一个矩阵，$C$ 个类别各占一行，算出它们的分数 $z$（Devlin et al. 2019，第 4.1 节；论文里省去了偏置）：
 #
 # $$ u = \tanh(W^P x_{\texttt{[CLS]}} + b^P) \qquad z = W^C\, \mathrm{Dropout}(u) + b^C \qquad
 # \mathcal L = -\log \frac{e^{z_y}}{\sum_c e^{z_c}} $$
@@ -113,7 +113,7 @@ assert sum(new.values()) == 2 * 128 + 2
 # %% [markdown]
 # ## 冻结：只训练新的参数
 #
-# 如果编码器不变，它对一个句子给出的向量也就不变。所以只需运行一遍，把向量 `features` 存下来。剩下的是一个只有 258 个参数的逻辑回归，梯度一行就能写完。设 $p$ 是模型给出的概率，$y'$ 对正确的类别是 1，其余是 0，那么
+# 编码器不变，它对一个句子给出的向量就不变。所以只需运行一遍，把向量 `features` 存下来。剩下的是一个逻辑回归，即线性映射加 softmax，只有 258 个参数。设 $p$ 是模型给出的概率，$y'$ 对正确的类别是 1，其余是 0，那么 $N$ 个句子的梯度是（对 $b^C$，去掉 $u_n^\top$）
 #
 # $$ \frac{\partial \mathcal L}{\partial W^C} = \frac1N \sum_n (p_n - y'_n)\, u_n^\top $$
 #
@@ -150,7 +150,7 @@ print(f"loss {loss:.3f} before training; a coin would have {torch.tensor(2.0).lo
 # %% [markdown]
 # ### 整个训练，手写
 #
-# 走三百步普通的梯度下降，几乎不花时间，因为编码器不用再运行。
+# 三百步普通的梯度下降几乎不花时间，因为编码器不用再运行。
 
 
 # %%
@@ -176,7 +176,7 @@ loaded = model.load_state_dict({"classifier.weight": weight, "classifier.bias": 
 torch.testing.assert_close(model(**test_batch).logits.detach(), test_features @ weight.T + bias)
 
 # %% [markdown]
-# 瞎猜也能对一半。没有人告诉过这个模型 *archive* 或 *deque* 是什么意思，它是读出来的。
+# 瞎猜也能对一半。没有人告诉过这个模型 *archive* 或 *deque* 是什么意思，那是它自己读出来的。
 #
 # 参考实现也有同样的分类器。下面这一格需要 `transformers`。
 
@@ -194,7 +194,7 @@ else:
 # %% [markdown]
 # ## 冻结、全部训练，还是从零开始
 #
-# 训练这样的模型有三种办法：只训练头（**frozen**，冻结），训练全部参数（**full**，全部），或者不经预训练、从随机数开始训练全部参数（**fresh**，从零）。样本这么少，运气的影响很大，所以每种办法换随机种子各做三次。包里的 trainer 运行的就是 第 6 课 的那个循环。
+# 训练这样的模型有三种办法：只训练头（**frozen**，冻结），训练全部参数（**full**，全部），或者不经预训练、从随机数开始训练全部参数（**fresh**，从零）。样本这么少，运气的影响很大，所以每种办法各做三次，每次换一个随机种子。minibert 的 `Trainer` 运行的就是第 6 课的那个循环。
 
 
 # %%
@@ -241,7 +241,7 @@ ax.set(xlabel="accuracy on unseen nouns (dots: three seeds; dotted line: chance)
 ax.invert_yaxis()
 
 # %% [markdown]
-# 图中横轴是在没有出现过的名词上的准确率，圆点是三个种子，虚线是瞎猜。三种办法都把训练样本背下来了。从零开始的模型学到了八个名词，对别的名词一无所知，和抛硬币差不多。冻结的模型用的是编码器在 `[CLS]` 处碰巧给出的东西。全部训练的模型可以改变这些东西，但样本这么少，改了也没有好处。预训练换来的，是从有标签的词通向没有标签的词的路。
+# 图中横轴是对没见过的名词的准确率，圆点是三个种子，虚线是瞎猜。三种办法都背下了训练样本，或者几乎全背下了。从零开始的模型学会了八个名词，对别的一无所知，和抛硬币差不多。冻结的模型只能用编码器在 `[CLS]` 处碰巧给出的东西。全部训练的模型还可以改变这些东西，但样本这么少，改了也没有好处。预训练换来的，是从有标签的词通向没有标签的词的路。
 #
 # ### 内部有什么变化
 #
@@ -260,7 +260,7 @@ for ax, (name, vectors) in zip(axes, {"before": test_features, "after": tuned}.i
     ax.set(title=name, xlabel="first component", ylabel="second component")
 
 # %% [markdown]
-# 圆点是可以读写的东西，三角是装着若干元素的东西。我们那句话呢？（换了句式，模型有时会错；别忘了它见过的样本有多少。）
+# 圆点是可以读写的东西，三角是装着若干元素的东西。我们那句话呢？（模型若拿不准，别忘了这些句式它都没见过。）
 
 # %%
 for text in ("The file is opened for reading.", "The archive is opened for reading.", "The queue is empty."):

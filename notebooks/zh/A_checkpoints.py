@@ -20,11 +20,11 @@
 #
 # > **问题**：你下载的文件里有什么，它又怎样变成模型？
 #
-# - **需要**：第 4 课。那里有十行改名的代码，这里仔细来看。
+# - **需要**：第 4 课。那里的十行改名代码，这里要细看。
 # - **学完以后**：能逐字节读懂一个 `safetensors` 文件，安全地加载它，还能说出一个 BERT 的参数都在哪里。
-# - **时间**：25 分钟，习题另需 17 分钟。这是三个工程附录中的第一个，先读哪个都可以。
+# - **时间**：25 分钟，习题另需 17 分钟。这是三个工程附录中的第一个；附录 B 用到这里的名称，附录 C 自成一篇。
 #
-# BERT 学到的一切都在一个文件里。这个文件是从名称到矩阵的字典，加载它就是拿名称去查表。我们逐字节读一个文件，给里面的东西改名，再让得到的模型把我们的句子补完。
+# BERT 学到的一切都在一个文件里：一个从名称到矩阵的字典。加载它就是拿名称去查表。我们逐字节读这样一个文件，给里面的东西改名，再让模型补完我们的句子。
 
 # %%
 # 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
@@ -60,7 +60,7 @@ print(f"model.safetensors has {(folder / 'model.safetensors').stat().st_size:,} 
 # %% [markdown]
 # ## 逐字节看这个文件
 #
-# `safetensors` 文件的前八个字节说明目录有多长。接着是 JSON 格式的目录，对每个名称写明数的类型、形状，以及从哪个字节到哪个字节。再往后就是这些字节。文件里没有任何可以执行的东西，这种格式就是为此设计的。早先的 `pytorch_model.bin` 是 Python 的 *pickle*，如果随手打开，里面的任何代码都可能被执行。
+# `safetensors` 文件的前八个字节说明目录有多长。接着是 JSON 格式的目录，对每个名称写明数的类型、形状，以及从哪个字节到哪个字节。目录之后就是这些字节。文件里没有任何可以执行的东西，这种格式就是为此设计的。早先的 `pytorch_model.bin` 是 Python 的 *pickle*，如果随便打开，里面无论什么代码都可能执行。
 
 # %%
 content = (folder / "model.safetensors").read_bytes()
@@ -75,7 +75,7 @@ for name, entry in list(header.items())[:3]:
 # %% [markdown]
 # ### 先用循环
 #
-# 这个文件用两个字节存一个数（`F16`，半精度）。属于 *file* 的那一行，前面几个数一个一个读出来是这样：
+# 这个文件用两个字节存一个数（`F16`，半精度）。我们把词元表里 *file* 的那一行一个数一个数地读出来，打印其中几个：
 
 # %%
 name = "bert.embeddings.word_embeddings.weight"
@@ -107,7 +107,7 @@ assert tensors["bert.embeddings.word_embeddings.weight"][row].tolist() == file_r
 # %% [markdown]
 # ## 一切都有两个名称
 #
-# 文件里的名称来自 2018 年第一个 PyTorch 版的 BERT。几乎所有 PyTorch 的 BERT 检查点都用它们（最早的有两处不同，见习题 2），所以不能改。在我们的代码里，每个部分的名称说明它做什么。第 4 课用十行 `replace` 来翻译。包里则是一张表，除此之外没有哪段代码知道文件里的名称。`{i}` 是层的编号。
+# 文件里的名称来自 2018 年第一个 PyTorch 版的 BERT。几乎所有 PyTorch 的 BERT 检查点都用它们（最早的有两处不同，见习题 2），所以不能改。在我们的代码里，每个部分的名称说明它做什么。第 4 课用十行代码来翻译。minibert 里则是一张表，除此之外没有哪段代码知道文件里的名称。`{i}` 是层的编号。
 
 # %%
 for ours, theirs in KEY_MAP[3:10]:
@@ -115,7 +115,7 @@ for ours, theirs in KEY_MAP[3:10]:
 print(f"... {len(KEY_MAP)} rows in all")
 
 # %% [markdown]
-# 因为这张表是数据，所以可以朝两个方向读。每个名称翻译过去再翻译回来，都应当回到起点：
+# 这张表是数据，所以可以朝两个方向读。名称翻译过去再翻译回来，应当回到起点：
 
 # %%
 names, unexpected = from_reference(tensors)  # {我们的名称: 文件里的名称}
@@ -127,7 +127,7 @@ print("a name that no BERT has is not passed over in silence:", unexpected)
 # %% [markdown]
 # ## 把加载过程写出来
 #
-# 先造一个大小合适、未经训练的模型，再换掉它的参数。有两点要小心。**形状**必须一致，这由 `load_state_dict` 检查。另外，MLM 头的解码器与词元表是**共享**的：两者是同一个矩阵，文件里只存一份。
+# 先造一个大小合适、未经训练的模型，再换掉它的参数。有两点要小心。**形状**必须一致，这由 `load_state_dict` 检查。另外，MLM 头的解码器与词元表是**共享**的：两者是同一个矩阵，文件里只存一份。偏置也是这样。（缺少的键是文件里的名称。）
 
 # %%
 config = BertConfig(**{k: v for k, v in json.loads((folder / "config.json").read_text()).items() if k != "model_type"})
@@ -140,7 +140,7 @@ decoder = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}  # 
 assert not result.unexpected_keys and set(result.missing_keys) == decoder
 
 # %% [markdown]
-# `from_pretrained` 做的就是这些，此外只是更周到：报错信息、旧版文件、分片的文件，以及报告缺了什么。参数相同，答案就相同：
+# `from_pretrained` 做的就是这些，此外只是更周到：报错信息、旧版文件、分片文件、报告缺了什么。参数相同，答案就相同：
 
 # %%
 theirs = BertForPreTraining.from_pretrained(MODEL)
@@ -155,7 +155,7 @@ for token, probability in zip(tokenizer.convert_ids_to_tokens(best.indices), bes
     print(f"The file is opened for {token:10} {probability:.0%}")
 
 # %% [markdown]
-# 再走回去：我们保存的，`transformers` 能够加载，结果逐位相同。
+# 反过来也行：我们保存的检查点，`transformers` 能够加载，结果逐位相同。
 
 # %%
 with tempfile.TemporaryDirectory() as copy, torch.no_grad():
@@ -175,7 +175,7 @@ with tempfile.TemporaryDirectory() as copy, torch.no_grad():
 #
 # ![参数都在哪里](../../docs/images/diagrams/parameters.zh.svg)
 #
-# 在第 4 课里我们是数出来的。这里给出公式，把所有表和矩阵的大小加起来（大小见 Devlin et al. 2019，第 3 节，各个头见第 3.1 节）：
+# 在第 4 课里我们是数出来的。这里给出公式，把所有表和矩阵的大小加起来（大小见 Devlin et al. 2019，第 3 节，各个头见第 3.1 节）。第一个 2 是片段数，第二个是层归一化的缩放和平移：
 #
 # $$ \underbrace{(V + M + 2 + 2)D}_{\text{嵌入层}}
 # + L\,\big(\underbrace{4D^2 + 4D}_{\text{注意力}} + \underbrace{2DF + F + D}_{\text{前馈网络}}
@@ -187,7 +187,7 @@ with tempfile.TemporaryDirectory() as copy, torch.no_grad():
 # | --- | --- | --- |
 # | $V$ | `config.vocab_size` | 词表里的词元数 |
 # | $M$ | `config.max_position_embeddings` | 一段文本最多有多少词元 |
-# | $D, F$ | `config.hidden_size`, `config.intermediate_size` | 每个词元的数的个数，神经元的个数 |
+# | $D, F$ | `config.hidden_size`, `config.intermediate_size` | 每个词元有多少个数，有多少神经元 |
 # | $L$ | `config.num_hidden_layers` | 层数 |
 
 

@@ -24,7 +24,7 @@
 # - **学完以后**：能逐模块比较两个模型，看懂以“最末位单位”计的差异，找出用户都察觉不到的 bug。
 # - **时间**：25 分钟，习题另需 23 分钟。
 #
-# 看它的回答是看不出来的。模型里有个小错，说的话照样通顺。所以我们让两个模型并排运行，记下每个模块的输出，一个数一个数地比。最先出现差异的那一行，就是 bug 所在。
+# 看它的回答是看不出来的。模型里有个小错，说的话照样通顺。所以我们让两个模型并排运行，记下每个模块的输出，一个数一个数地比。最先出现差异的那个模块，就是 bug 所在。
 
 # %%
 # 在自己的机器上，这一格什么也不做；在 Google Colab 里，它从本笔记本所在的仓库安装 minibert。
@@ -67,7 +67,7 @@ def answers_of(model: nn.Module) -> str:
 # %% [markdown]
 # ## 谁也看不见的 bug
 #
-# 下面这种错误确实会发生。BERT 的 LayerNorm 在方差上加 $10^{-12}$，PyTorch 的默认值是 $10^{-5}$。只要有一处忘了写明，就会这样：
+# 下面这种错误真的会发生。BERT 的 LayerNorm 在方差上加 $10^{-12}$，PyTorch 的默认值是 $10^{-5}$。只要有一处忘了写明，就会这样：
 
 # %%
 buggy = copy.deepcopy(good)
@@ -76,9 +76,11 @@ print("right:", answers_of(good))
 print("buggy:", answers_of(buggy))
 
 # %% [markdown]
-# 词一样，百分比也一样。没有用户会察觉，准确率也不会掉多少。但这已经不是训练出来的那个模型了。在公开的 BERT 重写版本里，我们见过这样的 bug：忘了 LayerNorm 的常数，dropout 放错了地方，解码器没有与词元表共享。它们的测试只比较默认设置，或者只看**平均**差异。
+# 词和百分比都一样。没有用户会察觉，准确率也不会掉多少。但这已经不是训练出来的那个模型了。在公开的 BERT 重写版本里，我们见过这样的 bug：忘了 LayerNorm 的常数，dropout 放错了地方，解码器没有与词元表共享。它们的测试只比较默认设置，或者只看**平均**差异。
 #
 # ## 怎样度量差异
+#
+# 差异有多大？对这样大小的数，算不算大？各用一个量来回答：
 #
 # $$ \Delta = \max_{i} |a_i - b_i| \qquad\qquad \mathrm{ulp}(a, b) = \big|\,n(a) - n(b)\,\big| $$
 #
@@ -89,8 +91,8 @@ print("buggy:", answers_of(buggy))
 # | $n(a)$ | `ordinal(a)` | 把同类型的所有数从小到大排好，$a$ 的序号 |
 # | $\mathrm{ulp}$ | `ulp` | 从 $a$ 一个数一个数地走到 $b$ 要多少步，即**最末位单位**（units in the last place） |
 #
-# 一个 fp32 数是 $\pm m \cdot 2^e$，其中 $m$ 有 24 位（IEEE 754）。在 1 附近，下一个数相距 $2^{-23} \approx
-# 10^{-7}$；在 1,000 附近，相距 $6 \cdot 10^{-5}$。所以同样的绝对差异，可能微不足道，也可能很大；ULP 数的是步数。把正数的二进制位当作整数来读，次序与这些数本身的次序相同：
+# PyTorch 通常用的数（fp32）是 $\pm m \cdot 2^e$，其中 $m$ 有 24 位（IEEE 754）。在 1 附近，下一个数相距 $2^{-23} \approx
+# 10^{-7}$；在 1,000 附近，相距 $6 \cdot 10^{-5}$。所以同样的差异，可能微不足道，也可能很大；ULP 数的则是步数。这很容易，因为把正数的二进制位当作整数来读，次序不变：
 
 # %%
 for value in (1.0, 1000.0, 1e-6):
@@ -102,7 +104,7 @@ for value in (1.0, 1000.0, 1e-6):
 # %% [markdown]
 # ### 先用循环
 #
-# 先看一个模块，一次一个数：常数写错的 LayerNorm 会给出什么？
+# 一个模块，一次一个数：常数写错的 LayerNorm 会给出什么？
 
 
 # %%
@@ -120,7 +122,7 @@ for a, b in zip(found.tolist(), expected.tolist(), strict=True):
 # %% [markdown]
 # ### 再看整个模型
 #
-# PyTorch 允许我们旁听：每个模块一有输出，就会调用它的**前向钩子**（forward hook）。我们给每个自己带参数的模块挂上钩子，让两个模型读同一句话，然后相减。（`named_modules` 给出的是文件里的名称，即附录 A 里的那些。）
+# PyTorch 允许我们旁听：每个模块一有输出，就会调用它的**前向钩子**（forward hook）。我们给每个自己带参数的模块挂上钩子，让两个模型读同一句话，然后相减。（我们的 `named_modules` 给出文件里的名称，即附录 A 里的那些。）
 
 
 # %%
@@ -149,9 +151,9 @@ assert buggy.get_submodule(first) is buggy.bert.encoder.layer[1].attention_norm
 print("the first difference is in", first)
 
 # %% [markdown]
-# 在它之前，一切差异都**恰好**是零，所以 bug 不可能在那里。在它之后，要么是 bug 带来的后果，要么与 bug 无关。因此，凡是能做到逐位相等的地方，我们都坚持逐位相等：一旦容许误差，表里从哪一行开始算有差异，就全凭主观了。
+# 在它之前，差异都**恰好**是零，所以 bug 不可能在那里。在它之后，要么是 bug 的后果，要么与 bug 无关。所以，凡是能逐位相同的地方，我们都坚持逐位相同：一旦容许误差，从哪一行开始算有差异，就见仁见智了。
 #
-# 下面是四个 bug，每个只在一处：wrong eps（常数写错）、gelu by tanh（GELU 换成了 tanh 近似）、bias forgotten（忘了偏置）、no scaling by √K（没有除以 √K）。小的 bug 在穿过模型的途中，有的变大，有的变小；只看末端，看不出它在哪里：
+# 下面是四个 bug，每个只在一处：wrong eps（常数写错）、gelu by tanh（GELU 换成了 tanh 近似）、bias forgotten（忘了偏置）、no scaling by √K（没有除以 √K）。差异在穿过模型的途中，可能变大，也可能变小；只看末端，看不出它从哪里开始：
 
 # %%
 bugs = {name: copy.deepcopy(good) for name in ("wrong eps", "gelu by tanh", "bias forgotten", "no scaling by √K")}
@@ -165,7 +167,7 @@ for name, table in tables.items():
     print(f"{name:17} {next(module for module, difference in table.items() if difference > 0)}")
 
 # %% [markdown]
-# tanh 的差异到 `down` 才显现，晚了一个模块，因为激活函数自己没有参数，那里没有人旁听。而 `query` 里的 bug 后面跟着两个零，在图上是个缺口，因为 `key` 和 `value` 不依赖查询。（纵轴是最大的差异，对数刻度；每个 bug 从它所在的地方画起，之前的零没有画。）
+# tanh 的差异到 `output.dense`（我们的 `down`）才显现，晚了一个模块，因为激活函数没有参数，那里没有人旁听。而 `query` 里的 bug 后面跟着两个零，在图上是个缺口，因为 `key` 和 `value` 不依赖查询。（纵轴是最大的差异，对数刻度；每个 bug 从它所在的地方画起，之前的零没有画。）
 
 # %%
 figure, ax = plt.subplots(figsize=(10, 6), layout="constrained")
@@ -180,7 +182,7 @@ ax.grid(alpha=0.3)
 # %% [markdown]
 # ## 包里的差异表
 #
-# `compare_modules` 做的是同一件事，不过是与 `transformers` 比，并用附录 A 的表翻译名称。命令行是 `python scripts/parity.py --model minibert-tiny`。`plant_fault` 给一个权重加上一点噪声，好让你看到这张表怎样起作用。
+# `compare_modules` 做的是同一件事，不过是与 `transformers` 比，并用附录 A 的表翻译名称。命令行是 `python scripts/parity.py --model minibert-tiny`。`plant_fault` 给一个权重加上一点噪声，让你看到这张表怎样起作用。
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -206,7 +208,7 @@ assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forwar
 # %% [markdown]
 # ## 表看不见什么
 #
-# 给它看什么，它就比什么。训练中的 bug（dropout 放错地方、梯度算错、对偏置做了权重衰减），只做评测就看不见。换一种设置才出现的 bug，用这种设置也看不见。所以本仓库的测试还比较不寻常的设置、带填充的批次、梯度和训练步骤；哪个测试证明哪个公式，写在 `docs/equations.md` 里。
+# 给它看什么，它就比什么。训练中的 bug（dropout 放错地方、梯度算错、对偏置做了权重衰减），只做评测就看不见。换一种设置才出现的 bug，用这种设置也看不见。所以我们的测试还比较不寻常的设置、带填充的批次、梯度和训练步骤；哪个测试证明哪个公式，写在 `docs/equations.md` 里。
 #
 # ## 习题
 #

@@ -21,14 +21,14 @@
 # > **问题**：文本有长有短，所以批次要用填充补齐。这要多做多少计算？能不能省掉？
 #
 # - **需要**：第 4 课。
-# - **学完以后**：能在长短不齐的批次上计算 BERT 而不用任何填充，证明结果不变，并且读懂 [`model/packing.py`](../../minibert/model/packing.py)。
+# - **学完以后**：能不用填充就在长短不齐的文本上计算 BERT，证明结果不变，并且读懂 [`model/packing.py`](../../minibert/model/packing.py)。
 # - **时间**：25 分钟，习题另需 18 分钟。
 #
-# 一页纸的 BERT 是对的，但是浪费。把我们的句子和一段一百个词元的文本放进同一个批次：
+# 第 4 课那一页纸的 BERT 是对的，但是浪费。把我们的句子和一段一百个词元的文本放进同一个批次：
 #
 # > **The file is opened for reading.**
 #
-# 它也就变成一百个词元长，其中九十个是 `[PAD]`。掩码保证它们不起作用，可是每一层都要计算它们。
+# 它也就变成一百个词元长，其中约九十个是 `[PAD]`。掩码保证它们不起作用，可是每一层都要把它们算一遍。
 #
 # ![填充的批次，与打包的同一个批次](../../docs/images/diagrams/padded-packed.zh.svg)
 
@@ -64,7 +64,7 @@ package = BertForPreTraining.from_pretrained(MODEL).requires_grad_(False)
 # %% [markdown]
 # ## 再看那一页
 #
-# 注意力和层都是 第 4 课 里的，只是去掉了 dropout，因为这里只计算，不训练。参数取自包里的模型。
+# 注意力和层都是第 4 课里的，只是去掉了 dropout，因为这里只计算，不训练。参数取自包里的模型。
 
 
 # %%
@@ -158,11 +158,11 @@ for b in range(B):
 print("each text alone gives what it gives in the batch")
 
 # %% [markdown]
-# 可是矩阵太小，处理器吃不饱。能不能两全其美：矩阵要大，填充没有？
+# 可是矩阵太小，处理器吃不饱。能不能两全其美：矩阵大，又没有填充？
 #
 # ## 只有注意力需要知道
 #
-# 看看 BERT 的各个部分。嵌入、LayerNorm、前馈网络、注意力里的投影，全都是逐个词元处理的（“applied to each position separately and identically”，Vaswani et al. 2017，第 3.3 节）。它们不关心词元在哪段文本里，甚至不关心有没有文本。只有在查询遇到键的地方，才需要知道哪些词元属于一起。
+# 看看 BERT 的各个部分。嵌入、LayerNorm、前馈网络、注意力里的投影，全都是逐个词元处理的（“applied to each position separately and identically”，Vaswani et al. 2017，第 3.3 节）。它们不关心词元在哪段文本里，甚至不关心有没有文本。只有在查询遇到键的地方，才需要知道哪些词元属于同一段文本。
 #
 # 那就不要矩形了。批次变成一个很长的矩阵 `(T, D)`，里面都是真实的词元，一段文本接着一段。除了注意力的中间部分，其余计算都可以直接在它上面做。注意力的中间部分则一段一段地算：
 
@@ -204,7 +204,7 @@ print(f"{tuple(padded.shape)} became {tuple(packed.shape)}, and every token has 
 # %% [markdown]
 # ## 等长的文本放在一起
 #
-# 还有一处可以改进。注意力的中间部分要运行 64 次，每次都是小矩阵。但是**等长**的文本不用填充就能拼成矩形。所以把文本按长度排序，每种长度只让注意力运行一次。minibert 在 CPU 上就是这样做的。它的 `Packing` 记着次序，也知道怎样变过去、再变回来：
+# 还有一处可以改进：在每一层里，注意力的中间部分要运行 64 次，每次都是小矩阵。但是**等长**的文本不用填充就能拼成矩形。所以把文本按长度排序，每种长度只让注意力运行一次。minibert 在 CPU 上就是这样做的。它的 `Packing` 记着次序，也知道怎样变过去、再变回来：
 
 # %%
 packing = Packing.from_mask(mask, B, S)
@@ -234,7 +234,7 @@ else:
 # %% [markdown]
 # ## 换来了什么
 #
-# 我们在你的机器上测量这四种办法，每种五次，取最快的一次：padded（填充）、each text alone（每段单独算）、packed（打包）和 package（minibert 自己的）。（这个笔记本里保存的数字来自一台服务器的两个核。你的会不一样。）
+# 我们在你的机器上给四种办法计时：padded（填充）、each text alone（每段单独算）、packed（打包）和 package（minibert 自己的），每种五次，取最快的一次。（这里保存的数字来自一台服务器的两个核，你的会不一样。）
 
 
 # %%
@@ -267,7 +267,7 @@ ax.set(xlabel="real tokens per second", xlim=(0, 1.15 * max(speed.values())))
 ax.invert_yaxis()
 
 # %% [markdown]
-# 代价是什么？前向计算略微难读一些，因为注意力要把文本折叠起来，再展开。谁要看模型内部，看到的是一行一行的词元，得用 `unflatten`。而且如果所有文本一样长，这样做就没有好处。minibert 把这份代价集中在一个文件里，模型的其余部分读起来就像第 4 课里你写的那一页，只是 `(T, D)` 取代了 `(B, S, D)`。
+# 代价是什么？前向计算略微难读一些，因为注意力要把词元按文本切开，再接起来。要看模型内部，看到的是词元，不是文本，得用 `unflatten`。而且如果所有文本一样长，打包就没有好处。minibert 把这份代价集中在一个文件里，模型的其余部分读起来就像第 4 课里你写的那一页，只是 `(T, D)` 取代了 `(B, S, D)`。
 #
 # ## 习题
 #
