@@ -113,7 +113,7 @@ def padded_packed(w: Words) -> Canvas:
                 c.box(610 + column * 72, y + 24 + line * 40, 68, 34, word, style="code", size=13, shade=row)
         y += 110
     cells = len(batch) * seq_len
-    c.text(90, 290, f"{cells} {w('cells')}, {cells - real} {w('of them padding')}", 13, style="left")
+    c.text(90, 290, f"{cells} {w('cells')}{w(', ')}{cells - real} {w('of them padding')}", 13, style="left")
     c.text(452, 350, f"{real} {w('rows, no padding')}", 13)
     c.text(20, 360, "packing.py", 12, QUIET, "left code")
     return c
@@ -151,11 +151,11 @@ def parameters(w: Words) -> Canvas:
     for number, (part, count) in enumerate(counts.most_common()):
         y = 74 + 38 * number
         in_layers, is_table = part in ("attention", "feed-forward"), part.endswith(" table")
-        layers = f", {config.num_hidden_layers} {w('layers')}" if in_layers else ""
+        layers = f"{w(', ')}{config.num_hidden_layers} {w('layers')}" if in_layers else ""
         c.text(238, y + 14, w(part) + layers, 13, style="right", limit=225)
         width = max(2.0, 400 * count / max(counts.values()))
         c.bar(248, y, width, 28, kind="part" if in_layers else "data" if is_table else "choice")
         share = f"{count / total:.1%}" if count > total / 1000 else "< 0.1%"
-        note = f", {w('shared with the MLM head')}" if part == "word table" else ""
+        note = f"{w(', ')}{w('shared with the MLM head')}" if part == "word table" else ""
         c.text(258 + width, y + 14, f"{share}: {count:,}{note}", 13, style="left")
     return c

@@ -108,7 +108,7 @@ def attention_heads(w: Words) -> Canvas:
     c.text(190, 34, w("three projections"), 14, style="bold")
     c.text(418, 34, w("split into heads"), 14, style="bold")
     c.text(646, 34, w("each head for itself"), 14, style="bold")
-    c.text(866, 34, f"{w('merge heads')}, {w('mix')}", 14, style="bold")
+    c.text(866, 34, f"{w('merge heads')}{w(', ')}{w('mix')}", 14, style="bold")
     for middle, symbol, name in ((100, "Q", "queries"), (204, "K", "keys"), (308, "V", "values")):
         if middle != 204:
             c.line((114, 204), (128, 204), (128, middle))

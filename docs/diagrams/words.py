@@ -98,6 +98,7 @@ CHINESE = {
     "row 0": "第 0 行",
     "row 1": "第 1 行",
     "row 2": "第 2 行",
+    ", ": "，",
     "cells": "格",
     "of them padding": "格是填充",
     "rows, no padding": "行，没有填充",
@@ -112,7 +113,7 @@ CHINESE = {
     "rest of the MLM head": "MLM 头的其余部分",
     "layers": "层",
     "parameters": "个参数",
-    "shared with the MLM head": "与 MLM 头共用",
+    "shared with the MLM head": "与 MLM 头共享",
 }
 
 

@@ -136,7 +136,7 @@ renamed = {ours: tensors[theirs].float() for ours, theirs in names.items()}
 result = model.load_state_dict(renamed, strict=False)
 print("in the model, but not in the file:", result.missing_keys)
 assert model.mlm_head.decoder.weight is model.bert.embeddings.word.weight  # 一个矩阵，两个名称
-decoder = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}  # 它是共用的，所以已经有了
+decoder = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}  # 它是共享的，所以已经有了
 assert not result.unexpected_keys and set(result.missing_keys) == decoder
 
 # %% [markdown]
