@@ -166,20 +166,22 @@ assert min(kept[:4]) > 0.8 and max(kept[4:]) < 0.45 and most < 0.25
 #
 # The 24 heads of the other layers started from noise, so whatever they do, they have learned. None of them keeps a
 # fixed distance. What do they look for? In our sentence, two heads look from `[MASK]` at *door*: head 3 of layer 0, and
-# head 6 of layer 1. So we move the door and see who follows it:
+# head 7 of layer 1. So we move the door and see who follows it:
 
 # %%
-for text in ("She [MASK] the door and went in.", "She [MASK] the old wooden door and went in.", "The door was [MASK]."):
+near, far = "She [MASK] the door and went in.", "She [MASK] the old wooden door and went in."
+for text in (near, far, "This is the door that she [MASK]."):
     moved = tokenizer(text, return_tensors="pt")
     blank, door = moved.tokens().index("[MASK]"), moved.tokens().index("door")
     layers = model(**moved, output_attentions=True).attentions
-    by_place, by_content = layers[0][0, 3, blank, door].item(), layers[1][0, 6, blank, door].item()
-    print(f"{text:45} at “door” look head 0.3: {by_place:4.0%}, head 1.6: {by_content:4.0%}")
+    by_place, by_content = layers[0][0, 3, blank, door].item(), layers[1][0, 7, blank, door].item()
+    print(f"{text:45} at “door” look head 0.3: {by_place:4.0%}, head 1.7: {by_content:4.0%}")
     assert by_content > 0.45 and (by_place > 0.9) == (door - blank == 2)
 
 # %% [markdown]
-# Head 0.3 looks two places to the right, whatever stands there. Head 1.6 follows the door, even to the other side of
-# the blank. Nobody started it there. It has learned to find the thing that something is done to.
+# Head 0.3 looks two places to the right, whatever stands there. Head 1.7 follows the door, and half of it goes along
+# even to the other side of the blank. Nobody started it there. It has learned to find the thing that something is done
+# to. (Not always: in *The door was [MASK]* it gives *door* a third.)
 #
 # ## A model that nobody helped
 #
@@ -308,7 +310,7 @@ looks = maps[:, :, hidden, tokens.index("door")].flatten().numpy()
 effect = np.array([without(layer, head) - with_all for layer, head in np.ndindex(L, H)])
 torch.testing.assert_close(model(**inputs).prediction_logits, outputs.prediction_logits)  # all hooks are gone
 print(f"with all heads, p(opened) = {with_all:.1%}")
-for layer, head in ((0, 3), (0, 4), (1, 6), (1, 4)):
+for layer, head in ((1, 7), (0, 3), (0, 0), (3, 3), (0, 5)):
     number = layer * H + head
     print(f"head {layer}.{head} looks at “door” {looks[number]:4.0%}; without it {with_all + effect[number]:.1%}")
 
@@ -316,9 +318,9 @@ for layer, head in ((0, 3), (0, 4), (1, 6), (1, 4)):
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 ax.scatter(looks[:H], effect[:H], color="#d98032", marker="s", label="layer 0: started at a distance")
 ax.scatter(looks[H:], effect[H:], color="#1b3a5c", label="layers 1 to 3: started from noise")
-for number, point in enumerate(zip(looks, effect, strict=True)):
-    if looks[number] > 0.3 or effect[number] < -0.06:
-        ax.annotate(f"{number // H}.{number % H}", point, xytext=(7, -3), textcoords="offset points")
+for n, point in enumerate(zip(looks, effect, strict=True)):
+    if looks[n] > 0.2 or effect[n] < -0.05:  # the first three lie close together
+        ax.annotate(f"{n // H}.{n % H}", point, xytext=(7 + 20 * n * (n < 3), -3), textcoords="offset points")
 line = ax.axhline(0, color="grey", linestyle=":")
 ax.set(xlabel="how much the head looks from [MASK] at “door”", ylabel="change of p(“opened”) without it")
 ax.margins(0.12)
@@ -329,23 +331,22 @@ legend = figure.legend(loc="outside upper center", ncols=2)
 # it. A correlation is easily computed. But look what it rests on:
 
 # %%
-chosen = {"all 32 heads": np.arange(L * H), "without head 0.3": np.arange(L * H) != 3}
-chosen |= {"without head 0.4": np.arange(L * H) != 4, "the 24 heads from noise": np.arange(L * H) >= H}
-found_by = {name: np.corrcoef(looks[which], effect[which])[0, 1] for name, which in chosen.items()}
+left_out = {"all 32 heads": [], "without head 1.7": [15], "without head 0.3": [3], "without both": [3, 15]}
+found_by = {n: np.corrcoef(np.delete(looks, out), np.delete(effect, out))[0, 1] for n, out in left_out.items()}
 for name, correlation in found_by.items():
     print(f"{name:24} correlation {correlation:5.2f}")
-assert found_by["all 32 heads"] < -0.5 and found_by["without head 0.3"] > -0.4
-assert looks[3] > 0.9 and effect[3] < -0.08  # looks at "door", and matters
-assert looks[4] < 0.1 and effect[4] < -0.08  # does not look at it, and matters as much
-assert looks[8 + 4] > 0.4 and effect[8 + 4] > 0  # looks at it, and without it the answer is better
+assert found_by["all 32 heads"] < -0.6 and found_by["without both"] > 0.2
+assert looks[[3, 15]].min() > 0.9 and effect[[3, 15]].max() < -0.08  # look at "door", and matter
+assert looks[:3].max() < 0.01 and effect[:3].max() < -0.04  # do not look at it, and matter, too
+assert looks[5] > 0.2 and effect[5] > 0.02  # looks at it, and without it the answer is better
 
 # %% [markdown]
-# One head makes half of this story. Leave out head 0.3, which looks at *door* because we started it there, and the
-# correlation shrinks from -0.57 to -0.33. Leave out head 0.4 instead, which hardly looks at *door* and is needed just
-# as much, and it grows to -0.67. Where a single point can do that, the honest answer is: **this picture shows no
-# rule.** It shows three heads that the answer needs. One looks at the telling word, one partly, and one elsewhere. Head
-# 1.6, which follows the door wherever it goes, matters less than any of them. And some heads even *hurt* this answer:
-# without head 1.4, which looks at *door*, the right word becomes more likely.
+# Two heads make this whole story. Heads 1.7 and 0.3 look at *door* and at nothing else, and the answer needs them most.
+# Leave both out, and the correlation turns round, from -0.73 to 0.37. Where two points can do that, the honest answer
+# is: **this picture shows no rule.** It shows two heads that look at the telling word and are needed. Heads 0.0, 0.1
+# and 0.2 do not look at it and are needed, too. Head 3.3 gives *door* a quarter of its attention, and nobody would miss
+# it. And some heads even *hurt* this answer: without head 0.5, which looks at *door* a little, the right word becomes
+# more likely.
 #
 # ## Doubt 3: does the word matter, or the look?
 #
@@ -360,7 +361,7 @@ for thing in ("door", "letter", "song", "horse"):
     print(f"{thing:7}", ", ".join(f"{word} {p:.0%}" for word, p in zip(words, best.values, strict=True)))
 
 # %% [markdown]
-# The word matters. A door is *opened*, a letter perhaps, a song or a horse is not. No map could have told us that.
+# The word matters. A door is *opened*, a letter *written* or *read*, a song *heard*. No map could have told us that.
 #
 # ## What to take home
 #

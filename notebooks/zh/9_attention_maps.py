@@ -159,19 +159,20 @@ assert min(kept[:4]) > 0.8 and max(kept[4:]) < 0.45 and most < 0.25
 #
 # ### 自己找到活儿干的头
 #
-# 其余各层的 24 个头是从噪声开始的，所以它们会做的事，都是学来的。它们没有一个守着固定的距离。那么它们在找什么？在我们的句子里，有两个头从 `[MASK]` 看 *door*：第 0 层的 3 号头，和第 1 层的 6 号头。我们就把 *door* 挪个地方，看谁跟着它走：
+# 其余各层的 24 个头是从噪声开始的，所以它们会做的事，都是学来的。它们没有一个守着固定的距离。那么它们在找什么？在我们的句子里，有两个头从 `[MASK]` 看 *door*：第 0 层的 3 号头，和第 1 层的 7 号头。我们就把 *door* 挪个地方，看谁跟着它走：
 
 # %%
-for text in ("She [MASK] the door and went in.", "She [MASK] the old wooden door and went in.", "The door was [MASK]."):
+near, far = "She [MASK] the door and went in.", "She [MASK] the old wooden door and went in."
+for text in (near, far, "This is the door that she [MASK]."):
     moved = tokenizer(text, return_tensors="pt")
     blank, door = moved.tokens().index("[MASK]"), moved.tokens().index("door")
     layers = model(**moved, output_attentions=True).attentions
-    by_place, by_content = layers[0][0, 3, blank, door].item(), layers[1][0, 6, blank, door].item()
-    print(f"{text:45} at “door” look head 0.3: {by_place:4.0%}, head 1.6: {by_content:4.0%}")
+    by_place, by_content = layers[0][0, 3, blank, door].item(), layers[1][0, 7, blank, door].item()
+    print(f"{text:45} at “door” look head 0.3: {by_place:4.0%}, head 1.7: {by_content:4.0%}")
     assert by_content > 0.45 and (by_place > 0.9) == (door - blank == 2)
 
 # %% [markdown]
-# 头 0.3 看的是右边第二个位置，不管那里是什么。头 1.6 跟着 *door* 走，*door* 到了空的另一边，它也跟过去。没有人让它这样开始。它学会了去找动作的对象。
+# 头 0.3 看的是右边第二个位置，不管那里是什么。头 1.7 跟着 *door* 走，*door* 到了空的另一边，它还有一半跟过去。没有人让它这样开始。它学会了去找动作的对象。（也不总是这样：在 *The door was [MASK]* 里，它只给 *door* 三分之一。）
 #
 # ## 一个没有人帮过的模型
 #
@@ -286,7 +287,7 @@ looks = maps[:, :, hidden, tokens.index("door")].flatten().numpy()
 effect = np.array([without(layer, head) - with_all for layer, head in np.ndindex(L, H)])
 torch.testing.assert_close(model(**inputs).prediction_logits, outputs.prediction_logits)  # 钩子都已取下
 print(f"with all heads, p(opened) = {with_all:.1%}")
-for layer, head in ((0, 3), (0, 4), (1, 6), (1, 4)):
+for layer, head in ((1, 7), (0, 3), (0, 0), (3, 3), (0, 5)):
     number = layer * H + head
     print(f"head {layer}.{head} looks at “door” {looks[number]:4.0%}; without it {with_all + effect[number]:.1%}")
 
@@ -294,9 +295,9 @@ for layer, head in ((0, 3), (0, 4), (1, 6), (1, 4)):
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 ax.scatter(looks[:H], effect[:H], color="#d98032", marker="s", label="layer 0: started at a distance")
 ax.scatter(looks[H:], effect[H:], color="#1b3a5c", label="layers 1 to 3: started from noise")
-for number, point in enumerate(zip(looks, effect, strict=True)):
-    if looks[number] > 0.3 or effect[number] < -0.06:
-        ax.annotate(f"{number // H}.{number % H}", point, xytext=(7, -3), textcoords="offset points")
+for n, point in enumerate(zip(looks, effect, strict=True)):
+    if looks[n] > 0.2 or effect[n] < -0.05:  # 前三个靠得近
+        ax.annotate(f"{n // H}.{n % H}", point, xytext=(7 + 20 * n * (n < 3), -3), textcoords="offset points")
 line = ax.axhline(0, color="grey", linestyle=":")
 ax.set(xlabel="how much the head looks from [MASK] at “door”", ylabel="change of p(“opened”) without it")
 ax.margins(0.12)
@@ -306,18 +307,17 @@ legend = figure.legend(loc="outside upper center", ncols=2)
 # （图中每个点是一个头，写着“层.头”；橙色方块是第一层的，从某个距离开始，深蓝圆点是其余各层的，从噪声开始。横轴是它从 `[MASK]` 处看 *door* 看多少，纵轴是没有它时 *opened* 的概率变化多少。）人们很想在这些点之间画一条下降的线：一个头看 *door* 越多，答案就越需要它。相关系数也很容易算。可是看看它靠的是什么：
 
 # %%
-chosen = {"all 32 heads": np.arange(L * H), "without head 0.3": np.arange(L * H) != 3}
-chosen |= {"without head 0.4": np.arange(L * H) != 4, "the 24 heads from noise": np.arange(L * H) >= H}
-found_by = {name: np.corrcoef(looks[which], effect[which])[0, 1] for name, which in chosen.items()}
+left_out = {"all 32 heads": [], "without head 1.7": [15], "without head 0.3": [3], "without both": [3, 15]}
+found_by = {n: np.corrcoef(np.delete(looks, out), np.delete(effect, out))[0, 1] for n, out in left_out.items()}
 for name, correlation in found_by.items():
     print(f"{name:24} correlation {correlation:5.2f}")
-assert found_by["all 32 heads"] < -0.5 and found_by["without head 0.3"] > -0.4
-assert looks[3] > 0.9 and effect[3] < -0.08  # 看着 "door"，而且要紧
-assert looks[4] < 0.1 and effect[4] < -0.08  # 不看它，同样要紧
-assert looks[8 + 4] > 0.4 and effect[8 + 4] > 0  # 看着它，没有它答案反而更好
+assert found_by["all 32 heads"] < -0.6 and found_by["without both"] > 0.2
+assert looks[[3, 15]].min() > 0.9 and effect[[3, 15]].max() < -0.08  # 看着 "door"，而且要紧
+assert looks[:3].max() < 0.01 and effect[:3].max() < -0.04  # 不看它，也要紧
+assert looks[5] > 0.2 and effect[5] > 0.02  # 看着它，没有它答案反而更好
 
 # %% [markdown]
-# 这个故事有一半靠一个头撑着。去掉头 0.3，它看 *door* 是因为我们让它从那里开始，相关系数就从 -0.57 缩到 -0.33。换成去掉头 0.4，它几乎不看 *door*，却同样不可缺少，相关系数就变成 -0.67。一个点就能改变这么多，老实的回答只能是：**这张图没有显示任何规律**。它显示的是答案需要的三个头：一个看着关键词，一个只看一部分，一个看着别处。头 1.6 无论 *door* 在哪里都跟着走，却比这三个都不要紧。有的头甚至**有害**于这个答案：头 1.4 也看着 *door*，可是没有它，正确的词概率反而更高。
+# 整个故事全靠两个头撑着。头 1.7 和头 0.3 只看 *door*，别的都不看，答案也最需要它们。把这两个都去掉，相关系数就掉转了方向，从 -0.73 变成 0.37。两个点就能改变这么多，老实的回答只能是：**这张图没有显示任何规律**。它显示的是，有两个头看着关键词，而且少不得。头 0.0、0.1 和 0.2 不看它，却也少不得。头 3.3 把四分之一的注意力给了 *door*，少了它却没什么关系。有的头甚至**有害**于这个答案：头 0.5 也看 *door* 几眼，可是没有它，正确的词概率反而更高。
 #
 # ## 疑点三：要紧的是那个词，还是看它的目光？
 #
@@ -331,7 +331,7 @@ for thing in ("door", "letter", "song", "horse"):
     print(f"{thing:7}", ", ".join(f"{word} {p:.0%}" for word, p in zip(words, best.values, strict=True)))
 
 # %% [markdown]
-# 要紧的是那个词。门会被**打开**，信也许会，歌和马就不会。没有哪张图能告诉我们这一点。
+# 要紧的是那个词。门会被**打开**，信是用来**写**或**读**的，歌是用来**听**的。没有哪张图能告诉我们这一点。
 #
 # ## 记住这几点
 #
