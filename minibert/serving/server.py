@@ -57,7 +57,7 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits, announce: Call
     try:
         _Server(config, announce).run([listening])
     except KeyboardInterrupt:
-        _end()
+        _end_process()
 
 
 class _Server(uvicorn.Server):
@@ -72,11 +72,11 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and sig == signal.SIGINT:  # the second Ctrl-C: do not wait for those that get answers
-            _end()
+            _end_process()
         super().handle_exit(sig, frame)
 
 
-def _end() -> NoReturn:
+def _end_process() -> NoReturn:
     """End this process as Ctrl-C does, and as fast as SIGTERM does.
 
     The interpreter would take seconds to tear down, and threads that were given up and still compute would abort it.
