@@ -170,18 +170,19 @@ assert min(kept[:4]) > 0.8 and max(kept[4:]) < 0.45 and most < 0.25
 
 # %%
 near, far = "She [MASK] the door and went in.", "She [MASK] the old wooden door and went in."
-for text in (near, far, "This is the door that she [MASK]."):
+behind, passive = "This is the door that she [MASK].", "The door was [MASK]."
+for text in (near, far, behind, passive):
     moved = tokenizer(text, return_tensors="pt")
     blank, door = moved.tokens().index("[MASK]"), moved.tokens().index("door")
     layers = model(**moved, output_attentions=True).attentions
     by_place, by_content = layers[0][0, 3, blank, door].item(), layers[1][0, 7, blank, door].item()
     print(f"{text:45} at “door” look head 0.3: {by_place:4.0%}, head 1.7: {by_content:4.0%}")
-    assert by_content > 0.45 and (by_place > 0.9) == (door - blank == 2)
+    assert (by_content > 0.45) == (text != passive) and (by_place > 0.9) == (door - blank == 2)
 
 # %% [markdown]
 # Head 0.3 looks two places to the right, whatever stands there. Head 1.7 follows the door, and half of it goes along
 # even to the other side of the blank. Nobody started it there. It has learned to find the thing that something is done
-# to. (Not always: in *The door was [MASK]* it gives *door* a third.)
+# to. (Not always: in the passive of the last line, it gives *door* no more than a third.)
 #
 # ## A model that nobody helped
 #
@@ -331,12 +332,13 @@ legend = figure.legend(loc="outside upper center", ncols=2)
 # it. A correlation is easily computed. But look what it rests on:
 
 # %%
-left_out = {"all 32 heads": [], "without head 1.7": [15], "without head 0.3": [3], "without both": [3, 15]}
+both = [3, H + 7]  # heads 0.3 and 1.7
+left_out = {"all 32 heads": [], "without head 1.7": both[1:], "without head 0.3": both[:1], "without both": both}
 found_by = {n: np.corrcoef(np.delete(looks, out), np.delete(effect, out))[0, 1] for n, out in left_out.items()}
 for name, correlation in found_by.items():
     print(f"{name:24} correlation {correlation:5.2f}")
 assert found_by["all 32 heads"] < -0.6 and found_by["without both"] > 0.2
-assert looks[[3, 15]].min() > 0.9 and effect[[3, 15]].max() < -0.08  # look at "door", and matter
+assert looks[both].min() > 0.9 and effect[both].max() < -0.08  # look at "door", and matter
 assert looks[:3].max() < 0.01 and effect[:3].max() < -0.04  # do not look at it, and matter, too
 assert looks[5] > 0.2 and effect[5] > 0.02  # looks at it, and without it the answer is better
 

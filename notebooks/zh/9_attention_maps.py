@@ -163,16 +163,17 @@ assert min(kept[:4]) > 0.8 and max(kept[4:]) < 0.45 and most < 0.25
 
 # %%
 near, far = "She [MASK] the door and went in.", "She [MASK] the old wooden door and went in."
-for text in (near, far, "This is the door that she [MASK]."):
+behind, passive = "This is the door that she [MASK].", "The door was [MASK]."
+for text in (near, far, behind, passive):
     moved = tokenizer(text, return_tensors="pt")
     blank, door = moved.tokens().index("[MASK]"), moved.tokens().index("door")
     layers = model(**moved, output_attentions=True).attentions
     by_place, by_content = layers[0][0, 3, blank, door].item(), layers[1][0, 7, blank, door].item()
     print(f"{text:45} at “door” look head 0.3: {by_place:4.0%}, head 1.7: {by_content:4.0%}")
-    assert by_content > 0.45 and (by_place > 0.9) == (door - blank == 2)
+    assert (by_content > 0.45) == (text != passive) and (by_place > 0.9) == (door - blank == 2)
 
 # %% [markdown]
-# 头 0.3 看的是右边第二个位置，不管那里是什么。头 1.7 跟着 *door* 走，*door* 到了空的另一边，它还有一半跟过去。没有人让它这样开始。它学会了去找动作的对象。（也不总是这样：在 *The door was [MASK]* 里，它只给 *door* 三分之一。）
+# 头 0.3 看的是右边第二个位置，不管那里是什么。头 1.7 跟着 *door* 走，*door* 到了空的另一边，它还有一半跟过去。没有人让它这样开始。它学会了去找动作的对象。（也不总是这样：最后一行是被动句，它只给 *door* 三分之一。）
 #
 # ## 一个没有人帮过的模型
 #
@@ -307,12 +308,13 @@ legend = figure.legend(loc="outside upper center", ncols=2)
 # （图中每个点是一个头，写着“层.头”；橙色方块是第一层的，从某个距离开始，深蓝圆点是其余各层的，从噪声开始。横轴是它从 `[MASK]` 处看 *door* 看多少，纵轴是没有它时 *opened* 的概率变化多少。）人们很想在这些点之间画一条下降的线：一个头看 *door* 越多，答案就越需要它。相关系数也很容易算。可是看看它靠的是什么：
 
 # %%
-left_out = {"all 32 heads": [], "without head 1.7": [15], "without head 0.3": [3], "without both": [3, 15]}
+both = [3, H + 7]  # 头 0.3 和头 1.7
+left_out = {"all 32 heads": [], "without head 1.7": both[1:], "without head 0.3": both[:1], "without both": both}
 found_by = {n: np.corrcoef(np.delete(looks, out), np.delete(effect, out))[0, 1] for n, out in left_out.items()}
 for name, correlation in found_by.items():
     print(f"{name:24} correlation {correlation:5.2f}")
 assert found_by["all 32 heads"] < -0.6 and found_by["without both"] > 0.2
-assert looks[[3, 15]].min() > 0.9 and effect[[3, 15]].max() < -0.08  # 看着 "door"，而且要紧
+assert looks[both].min() > 0.9 and effect[both].max() < -0.08  # 看着 "door"，而且要紧
 assert looks[:3].max() < 0.01 and effect[:3].max() < -0.04  # 不看它，也要紧
 assert looks[5] > 0.2 and effect[5] > 0.02  # 看着它，没有它答案反而更好
 
