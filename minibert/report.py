@@ -22,5 +22,10 @@ NEEDS_ANOTHER_VOCABULARY = "take one that was made for its language and script, 
 def say_unknown(tokens: str, share: float, unk_token: str, advice: str = NEEDS_ANOTHER_VOCABULARY) -> None:
     """Print the `tokens` of a text, and the share of them that the vocabulary does not know, with a warning if many."""
     say("tokens", f"{tokens}; {share:.2%} are {unk_token}")
+    warn_of_unknown(share, advice)
+
+
+def warn_of_unknown(share: float, advice: str = NEEDS_ANOTHER_VOCABULARY) -> None:
+    """Print a warning if the vocabulary does not know a large share of a text."""
     if share > MOST_UNKNOWN:
         say("warning", f"{share:.0%} of the text is unknown to the vocabulary, so nothing is learnt of it: {advice}")

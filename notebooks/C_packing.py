@@ -153,8 +153,8 @@ def run_padded(token_ids: Tensor, mask: Tensor) -> Tensor:
 padded = run_padded(token_ids, mask)
 for b in range(B):
     n = int(lengths[b])
-    alone = run_padded(token_ids[b : b + 1, :n], mask[b : b + 1, :n])
-    torch.testing.assert_close(alone[0], padded[b, :n])
+    single = run_padded(token_ids[b : b + 1, :n], mask[b : b + 1, :n])
+    torch.testing.assert_close(single[0], padded[b, :n])
 print("each text alone gives what it gives in the batch")
 
 # %% [markdown]

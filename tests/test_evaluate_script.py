@@ -99,6 +99,9 @@ def test_minimal_pairs_alone(capsys, folder, pairs):
     ending = evaluate(capsys, "--model", folder, *arguments)
     assert ending.code == 0, ending.err
     table = [line.split() for line in ending.out.splitlines()]
+    assert " ".join(table.pop(0)).startswith(
+        "warning 6% of the text is unknown to the vocabulary"
+    )  # a tiger and a lion
     assert [row[:-1] for row in table] == [
         ["paradigm", "pairs"],
         ["known", "3"],
@@ -107,6 +110,10 @@ def test_minimal_pairs_alone(capsys, folder, pairs):
         ["mean", "of", "3", "paradigms", "9"],
     ]
     assert table[1][-1] == table[3][-1]
+    foreign = pairs.with_name("foreign.jsonl")
+    foreign.write_text(json.dumps({"sentence_good": "東 京", "sentence_bad": "大 阪"}))
+    warned = evaluate(capsys, "--model", folder, "--blimp", foreign).out
+    assert "warning     100% of the text is unknown to the vocabulary" in warned
     assert "mean of 1 paradigm " in evaluate(capsys, "--model", folder, "--blimp", pairs / "known.jsonl").out
 
 
@@ -145,13 +152,24 @@ def test_bad_models(capsys, folder, corpus, tmp_path):
     assert "nowhere" in evaluate(capsys, "--model", tmp_path / "nowhere").only_error
 
 
+def test_a_vocabulary_that_was_cut_short(folder, corpus, tmp_path, capsys, caplog):
+    minibert.BertForPreTraining.from_pretrained(folder).save_pretrained(tmp_path)
+    vocabulary = BertTokenizer.from_pretrained(folder).get_vocab()
+    (tmp_path / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get)[:-4]))
+    assert evaluate(capsys, "--model", tmp_path, "--corpus", corpus).code == 0
+    assert "the tokenizer has 16 word pieces, the model 20; is its vocabulary whole?" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--corpus", "nowhere.txt"), "nowhere.txt: no such file"),
         (("--blimp", "nowhere.jsonl"), "nowhere.jsonl"),
         (("--blimp", "farm.txt"), "farm.txt, line 1: not JSON"),
-        (("--blimp", "long.jsonl"), "max_position_embeddings=64"),
+        (
+            ("--blimp", "long.jsonl"),
+            "--blimp: long: a sentence has 82 tokens, but the model reads at most 64",
+        ),
         (("--blimp", "long.jsonl", "--blimp-pairs", "0"), "error: --blimp-pairs must be at least 1, got 0"),
         (("--corpus", "farm.txt", "--blimp-pairs", "3"), "error: --blimp-pairs limits what --blimp reads"),
         (("--corpus", "foreign.txt"), "knows no word"),

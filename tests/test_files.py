@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -230,6 +231,22 @@ def test_written_files_have_the_usual_permissions(tmp_path: Path):
     (tmp_path / "usual").touch()
     modes = {path.stat().st_mode for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: write_tensors(path, {"a": torch.ones(9999)}), lambda path: write_text(path, "a" * 9999)]
+)
+def test_a_file_for_which_there_is_no_room_is_named(tmp_path, write):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match=r"a\.file: cannot be written \(.*File too large"):
+            write(tmp_path / "a.file")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])

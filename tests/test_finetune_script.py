@@ -173,6 +173,7 @@ def test_what_pretraining_buys(capsys, tmp_path, monkeypatch):
         (["--lr", "nan"], "--lr must be above 0, got nan"),
         (["--batch-size", "0"], "--batch-size must be above 0, got 0"),
         (["--seeds", "0"], "--seeds must be above 0, got 0"),
+        (["--seed", "-1"], "--seed must be at least 0 and below 2^63, got -1"),
         (["--layer-decay", "1.5"], "--layer-decay must be above 0 and at most 1, got 1.5"),
         (["--train", "nowhere.tsv", "--eval", "nowhere.tsv"], "nowhere.tsv: no such file"),
     ],

@@ -241,6 +241,15 @@ def test_no_space_left(undisturbed, tmp_path, monkeypatch):
     assert_same_end(tmp_path, undisturbed)
 
 
+def test_no_space_left_for_the_first_checkpoint(tmp_path, monkeypatch):
+    def save(state, file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match=r"checkpoint-4: .*could not be written .*; make room for it, then begin again$"):
+        build_trainer(tmp_path).train()
+
+
 def train_on_a_small_disk(folder):
     trainer = build_trainer(folder)
     after_step = trainer._after_step

@@ -77,6 +77,7 @@ def test_the_advice_can_be_typed(tmp_path):
     [
         (b"good\n\xe9\n", r"line 2: not UTF-8 \(byte 0xe9 at its beginning\)\. Convert it first\. Western .*GB18030"),
         (b"\xef\xbb\xbfgood \xff\n", r"line 1: not UTF-8 \(byte 0xff after 'good '\)"),
+        (gzip.compress(b"good"), r"line 1: not UTF-8 .*It is compressed: give it a name that ends in \.gz"),
         (b"%PDF\0\xff\n", r"line 1: not UTF-8 .*If it is text at all"),
         (b"g\0o\0\n\0", r"line 1: not UTF-8 \(zero bytes\)"),
         (b"one\rtwo\r", r"line 1: lines end in CR alone.*tr '\\r' '\\n'"),
@@ -123,6 +124,16 @@ def test_names_of_json_lines():
 def test_what_is_no_json(line):
     with pytest.raises(CorpusError, match=r"file, line 3: not JSON"):
         parse_record("file", 3, line)
+
+
+@pytest.mark.parametrize("line", [r'{"a": "Nice \ud83d."}', r'{"a": ["\\n", {"\udc00": 1}]}'])
+def test_half_of_a_character(line):
+    with pytest.raises(CorpusError, match=r"file, line 3: \\ud[8c]3?[d0]0? is half of a character.*Remove it"):
+        parse_record("file", 3, line)
+
+
+def test_a_whole_character_in_two_escapes():
+    assert parse_record("file", 3, r'{"a": "\ud83d\ude00 \u00e9"}') == {"a": "😀 é"}
 
 
 @pytest.mark.parametrize("line", ['{"a": 1, "b": 2, "a": 1}', '{"b": {"a": 1, "a": 2}}'])

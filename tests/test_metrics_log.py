@@ -1,5 +1,7 @@
 """`metrics.jsonl`: every line is there as soon as it is written."""
 
+import pytest
+
 from minibert.training.metrics_log import METRICS_FILE, MetricsLog, read_metrics
 
 ROWS = [{"step": 1, "loss": 7.25}, {"step": 10, "loss": 0.1 + 0.2}, {"step": 20, "loss": 1e-7}]
@@ -40,6 +42,15 @@ def test_a_resumed_run_keeps_the_lines_up_to_its_checkpoint(tmp_path):
     with MetricsLog(tmp_path, resumed_at=10) as log:
         log.write({"step": 20, "loss": 3.0})
     assert read_metrics(tmp_path / METRICS_FILE) == [*ROWS[:2], {"step": 20, "loss": 3.0}]
+
+
+@pytest.mark.parametrize("line", ["garbage", "[1, 2]", "{}", '{"step": "1"}', '{"step": 1, "loss": null}', "\xe9"])
+def test_what_no_run_has_written_is_named(tmp_path, line):
+    path = tmp_path / METRICS_FILE
+    path.write_bytes(b'{"step": 1}\n' + line.encode("latin-1") + b"\n")
+    with pytest.raises(ValueError, match=r"jsonl, line 2: expected a JSON object with the number 'step', found"):
+        MetricsLog(tmp_path, resumed_at=1)
+    MetricsLog(tmp_path).file.close()  # a new run needs nothing of it
 
 
 def test_only_the_first_process_writes(tmp_path):

@@ -27,6 +27,11 @@ from minibert.pretraining.options import ADAPTING_RATE, DEFAULT_LIMIT, DEFAULT_T
         ({"heads": 3}, "--hidden-size 128 cannot be shared by 3 heads"),
         ({"model": "minibert-tiny", "layers": 2}, "--layers is the size of a new model, but --model has one"),
         ({"corpus": ["a"], "data": "b"}, "--data and --corpus"),
+        ({"vocab_size": 300, "data": "b"}, "--vocab-size is that of a new vocabulary, but --data has one"),
+        ({"vocab_size": 300, "tokenizer": "b"}, "but --tokenizer has one: leave one of them out"),
+        ({"vocab_size": 10**20}, r"--vocab-size must be below 10\^15, got 1000"),
+        ({"tokens": 10**400}, r"--tokens must be below 10\^15, got 1000"),
+        ({"seed": -1}, r"--seed must be at least 0 and below 2\^63, got -1"),
         ({"preset": "gigantic"}, "--preset must be one of tiny, mini, small, medium, base, got 'gigantic'"),
     ],
 )

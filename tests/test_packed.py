@@ -1,5 +1,6 @@
 """The packed corpus: what goes in comes out, files that do not fit are refused, documents are held out."""
 
+import errno
 import json
 
 import numpy as np
@@ -154,13 +155,54 @@ def test_leftovers_of_a_killed_build_do_no_harm(tmp_path, tokenizer):
 
 def test_other_folders_are_not_overwritten(tmp_path, tokenizer):
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(CorpusError, match="is no packed corpus"):
-        PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path, show_progress=False)
-    with pytest.raises(CorpusError, match="is no packed corpus"):
-        PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "thesis.txt", show_progress=False)
+    for place in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(CorpusError, match=r"holds thesis\.txt, which is no part of a packed corpus"):
+            PackedCorpus.build(DOCUMENTS, tokenizer, place, show_progress=False)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / MANIFEST).write_text('{"name": "an app of mine"}')
+    with pytest.raises(CorpusError, match=r"page: is there already, and is no packed corpus"):
+        PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "page", show_progress=False)
     (tmp_path / "empty").mkdir()
     assert PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "empty", show_progress=False).n_tokens == 19
+
+
+def test_a_run_inside_is_not_deleted(tmp_path, tokenizer):
+    folder = tmp_path / "packed"
+    PackedCorpus.build(DOCUMENTS, tokenizer, folder, show_progress=False)
+    (folder / "run").mkdir()
+    with pytest.raises(CorpusError, match="packed: is there already, and holds run, which is no part"):
+        PackedCorpus.build(DOCUMENTS, tokenizer, folder, show_progress=False)
+    assert (folder / "run").is_dir()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, tokenizer, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(packed, "_write", full)
+    with pytest.raises(OSError, match=r"packed: no packed corpus can be written there \(No space left.*TMPDIR"):
+        PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_sum_is_that_of_the_text(tmp_path, tokenizer):
+    same = PackedCorpus.from_documents(DOCUMENTS, tokenizer).sha256()
+    assert PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False).sha256() == same
+    other = PackedCorpus.from_documents(DOCUMENTS[::-1], tokenizer)
+    assert other.n_tokens == 19 and other.sha256() != same
+
+
+@pytest.mark.parametrize("name", ["sentence_starts.bin", "document_starts.bin"])
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_damaged_starts_are_refused(tmp_path, tokenizer, name, place):
+    PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False)
+    path = tmp_path / "packed" / name
+    starts = np.fromfile(path, "<i8")
+    starts[place] = 1000
+    starts.tofile(path)
+    with pytest.raises(CorpusError, match=rf"{name}: damaged, its numbers do not rise from 0 to \d+\. Prepare"):
+        PackedCorpus.open(tmp_path / "packed")
 
 
 def test_other_vocabulary_is_refused(tmp_path, tokenizer):
@@ -185,6 +227,8 @@ def test_broken_folders_are_refused(tmp_path, tokenizer):
         ("[]", "broken"),
         ("{}", "broken.*format_version"),
         (json.dumps(manifest | {"format_version": 2}), "format_version is 2, this minibert reads 1"),
+        (json.dumps(manifest | {"dtype": "zz"}), "dtype must be '<u2' or '<i4', found 'zz'"),
+        (json.dumps(manifest | {"tokens": "many"}), "tokens must be a count, found 'many'"),
         (json.dumps({"format_version": 1, "dtype": "<u2"}), "lacks documents, sentences, tokens"),
         (json.dumps(manifest | {"tokens": 20}), r"ids\.bin: expected 40 bytes .* found 38"),
         (json.dumps(manifest | {"sentences": 5}), r"sentence_starts\.bin: expected 48 bytes .* found 56"),

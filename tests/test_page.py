@@ -6,7 +6,7 @@ import re
 import pytest
 
 import minibert
-from minibert.pretraining.page import check_suffix, write_page
+from minibert.pretraining.page import check_page, write_page
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer
 
@@ -45,6 +45,26 @@ def test_markdown(parts, tmp_path):
     assert re.search(r"^\| argument \| \w+, \w+", page, re.MULTILINE)
 
 
+def test_what_would_fail_later_is_told_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"--report .*file/page\.md: nothing can be written to .*file \("):
+        check_page(tmp_path / "file" / "page.md", "none")
+    (tmp_path / "a.md").mkdir()
+    with pytest.raises(ValueError, match=r"a\.md: is a folder"):
+        check_page(tmp_path / "a.md", "none")
+    (tmp_path / "metrics.jsonl").write_text("garbage\n")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 1: expected"):
+        check_page(tmp_path / "page.md", str(tmp_path))
+    assert not (tmp_path / "page.md").exists()
+
+
+def test_sentences_of_one_token(parts, tmp_path):
+    model, tokenizer, _ = parts
+    corpus = PackedCorpus.from_documents([["exception"], ["value"]], tokenizer)
+    write_page(tmp_path / "page.md", "minibert-tiny", model, tokenizer, corpus, SCORES, seed=1)
+    assert "No sentence of the text has two tokens" in (tmp_path / "page.md").read_text()
+
+
 def test_another_suffix(tmp_path):
     with pytest.raises(ValueError, match=r"--report must end in .html or .md, got page.pdf"):
-        check_suffix(tmp_path.relative_to(tmp_path) / "page.pdf")
+        check_page(tmp_path.relative_to(tmp_path) / "page.pdf", "none")

@@ -54,6 +54,11 @@ def saved_figures(monkeypatch):
     return figures
 
 
+def test_nothing_to_draw(tmp_path):
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: expected a line with 'seconds' and 'loss', found none"):
+        plot_losses(write_metrics(tmp_path, [{"step": 1}]), tmp_path / "loss.png", "Empty")
+
+
 def test_a_run_of_one_logged_step(tmp_path):
     plot_losses(write_metrics(tmp_path, rows("loss", count=1)), tmp_path / "loss.png", "Short")
     assert matplotlib.image.imread(tmp_path / "loss.png").ndim == 3

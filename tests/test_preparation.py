@@ -57,6 +57,25 @@ def test_the_folder_is_complete(tmp_path):
     assert (corpus.n_documents, corpus.n_sentences) == (2, 3)
 
 
+def test_links_that_are_not_followed_are_told_of(tmp_path, capsys):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "a.txt").write_text("Ba be bi. Bo bu.")
+    (texts / "b.txt").symlink_to(tmp_path / "nowhere.txt")
+    (texts / "c").symlink_to(texts, target_is_directory=True)
+    prepare([texts], known_words(), 300, tmp_path / "a")
+    told = "passed over 2 links to folders or to nothing (b.txt, ...); name a folder to have it read\n"
+    assert told in capsys.readouterr().out
+
+
+def test_too_little_text_leaves_what_was_there(tmp_path):
+    (tmp_path / "one.txt").write_text("Ba be bi.")
+    prepare([tmp_path / "one.txt"], known_words(), 300, tmp_path / "packed")
+    with pytest.raises(CorpusError, match="single sentence"):
+        prepare([tmp_path / "one.txt"], known_words(), 300, tmp_path / "packed", least_sentences=2)
+    assert PackedCorpus.open(tmp_path / "packed").n_tokens == 4
+
+
 def test_files_that_are_not_read_are_told_of(tmp_path, capsys):
     texts = tmp_path / "texts"
     texts.mkdir()
@@ -99,16 +118,18 @@ def test_other_scripts(tmp_path, capsys, text, words, warnings):
 
 def test_what_is_in_the_way_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(CorpusError, match="is no packed corpus"):
+    with pytest.raises(CorpusError, match=r"holds thesis\.txt, which is no part of a packed corpus"):
         prepare([tmp_path / "nowhere.txt"], None, 300, tmp_path)
 
 
 def test_unknown_tokens_are_counted_where_they_are():
     documents = [["ba be"], ["x ba", "be x x"], ["ba"]]
     corpus = PackedCorpus.from_documents(documents, known_words())
-    assert unknown_share(corpus, known_words().unk_token_id) == 3 / 8
+    assert unknown_share(corpus, known_words().unk_token_id, len(known_words())) == 3 / 8
     first = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[::2])
-    assert unknown_share(first, known_words().unk_token_id) == 0
+    assert unknown_share(first, known_words().unk_token_id, len(known_words())) == 0
+    with pytest.raises(CorpusError, match=r"ids\.bin: damaged: it holds ids beyond 6\. Prepare"):
+        unknown_share(corpus, known_words().unk_token_id, 6)
 
 
 def test_what_is_held_out_is_told(capsys):

@@ -128,7 +128,7 @@ def test_what_cannot_be_trained_on_is_refused(capsys, tmp_path):
     (tmp_path / "one.txt").write_text("Only one sentence.")
     ending = prepare(capsys, "--corpus", tmp_path / "one.txt", "--vocab-size", 300, "--output", tmp_path / "data")
     assert "single sentence" in ending.only_error
-    assert "1 document, 1 sentence, 3 words" in ending.out and "train on it" not in ending.out
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,10 @@ def test_bad_arguments(capsys, corpus, prepared, tmp_path):
     given = ("--corpus", corpus, "--output", tmp_path / "data")
     assert "vocab_size 3 is too small" in prepare(capsys, *given, "--vocab-size", 3).only_error
     assert "nowhere" in prepare(capsys, *given, "--tokenizer", tmp_path / "nowhere").only_error
-    assert "is no packed corpus" in prepare(capsys, "--corpus", corpus, "--output", corpus.parent).only_error
+    assert (
+        "which is no part of a packed corpus"
+        in prepare(capsys, "--corpus", corpus, "--output", corpus.parent).only_error
+    )
     ending = prepare(capsys, *given, "--tokenizer", prepared[1], "--vocab-size", 400)
     assert ending.code == 2 and "not allowed with" in ending.err
 

@@ -62,6 +62,7 @@ def test_perplexity(tokenizer, sentences):
     assert pseudo_perplexity(ours, tokenizer, sentences) == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match="at least one token"):
         pseudo_perplexity(ours, tokenizer, [[CLS, SEP]])
+    assert pseudo_perplexity(ours, tokenizer, sentences, lambda *_: [-1e9]) == math.inf  # it has diverged
 
 
 def test_a_model_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large(tokenizer, sentences):

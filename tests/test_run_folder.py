@@ -16,7 +16,10 @@ from minibert.training.run_folder import (
     LOCK_FILE,
     SETTINGS_FILE,
     RunFolderError,
+    goes_on,
     keep_settings,
+    last_used,
+    next_unused,
     only_run_in,
     refuse_used,
 )
@@ -106,6 +109,27 @@ def test_what_an_earlier_run_left(tmp_path):
         refuse_used(tmp_path)
 
 
+def test_a_model_is_not_overwritten(tmp_path):
+    (tmp_path / "model.safetensors").touch()
+    process = Processes(0, 1, torch.device("cpu"))
+    with pytest.raises(RunFolderError, match=r"a model \(model\.safetensors\), which a new run would overwrite"):
+        goes_on(tmp_path, False, [tmp_path], process)
+    save_checkpoint(tmp_path / "checkpoint-9", nn.Linear(2, 2), [], {})
+    assert goes_on(tmp_path, True, [tmp_path], process)
+
+
+def test_the_last_run_is_the_one_with_the_largest_number(tmp_path):
+    """Although runs before it were removed; a new one does not take their numbers, or it would come before the last."""
+    folder = tmp_path / "run"
+    assert next_unused(folder) == folder
+    with pytest.raises(ResumeError, match="no checkpoint to go on from in"):
+        last_used(folder)
+    for name in ("run", "run-3", "run-10", "run-x", "run-1"):
+        save_checkpoint(tmp_path / name / "checkpoint-9", nn.Linear(2, 2), [], {})
+    (tmp_path / "run-12").mkdir()
+    assert last_used(folder).name == "run-10" and next_unused(folder).name == "run-11"
+
+
 def test_only_the_same_run_goes_on(tmp_path):
     begun = {"corpus": "3 documents", "rate": None, "seed": 42}
     keep_settings(tmp_path, begun, resume=False)
@@ -118,8 +142,9 @@ def test_only_the_same_run_goes_on(tmp_path):
     keep_settings(tmp_path, {"seed": 1}, resume=True)
 
 
-def test_settings_that_nobody_wrote_down_are_not_compared(tmp_path):
+def test_settings_that_nobody_wrote_down_are_not_compared(tmp_path, caplog):
     keep_settings(tmp_path, {"seed": 1}, resume=True)
+    assert "settings.json is missing, so nobody knows whether these are the options" in caplog.text
     with pytest.raises(ResumeError, match="seed was 1, is 2"):
         keep_settings(tmp_path, {"seed": 2}, resume=True)
 

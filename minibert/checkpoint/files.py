@@ -161,7 +161,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     # safetensors wants plain memory of the tensor's own; "format" is what transformers looks for.
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_whole(path) as temporary:
-        save_file(plain, temporary, metadata={"format": "pt"})
+        try:
+            save_file(plain, temporary, metadata={"format": "pt"})
+        except SafetensorError as error:  # of a full disk, for example
+            raise OSError(str(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -174,7 +177,8 @@ def write_text(path: Path, text: str) -> None:
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary sibling of `path` that takes its place when the block ends, and vanishes when it fails.
 
-    At every moment `path` is either what it was or what it will be: a kill leaves the last good file.
+    At every moment `path` is either what it was or what it will be: a kill leaves the last good file. Raises `OSError`
+    naming `path` if it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -186,5 +190,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,15 +8,16 @@ Several processes of `torchrun` share the work, and print the result once.
 
 import argparse
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 from minibert import BertForPreTraining, BertTokenizer
 from minibert.inference.minimal_pairs import MinimalPair, minimal_pair_accuracy, read_minimal_pairs
 from minibert.pretraining.evaluation import load_with_mlm_head, score_text, shared_log_likelihoods
 from minibert.pretraining.options import PretrainingOptions
-from minibert.pretraining.page import check_suffix, write_page
+from minibert.pretraining.page import check_page, write_page
 from minibert.pretraining.preparation import prepared_once, say_held_out, say_tokens
-from minibert.report import counted, say
+from minibert.report import counted, say, warn_of_unknown
 from minibert.text.packed import PackedCorpus
 from minibert.training.distributed import Processes
 
@@ -25,7 +26,7 @@ def main(options: argparse.Namespace) -> None:
     if options.blimp_pairs is not None and not options.blimp:
         raise ValueError("--blimp-pairs limits what --blimp reads: give both, or neither")
     if options.report:
-        check_suffix(options.report)
+        check_page(options.report, options.model)
     model, tokenizer, has_nsp_head = load_with_mlm_head(options.model)
     paradigms = read_minimal_pairs(options.blimp or [], options.blimp_pairs)
     model.to(Processes.join().device)
@@ -79,10 +80,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_pairs(model: BertForPreTraining, tokenizer: BertTokenizer, paradigms: dict[str, list[MinimalPair]]) -> None:
+    """Warn of pairs that the vocabulary does not know; raise `ValueError` naming one that the model cannot read."""
+    most, tokens, unknown = model.config.max_position_embeddings, 0, 0
+    for name, pairs in paradigms.items():
+        sentences = list(chain.from_iterable(pairs))
+        for sentence, ids in zip(sentences, tokenizer(sentences)["input_ids"], strict=True):
+            if len(ids) > most:
+                raise ValueError(
+                    f"--blimp: {name}: a sentence has {len(ids):,} tokens, but the model reads at most {most:,};"
+                    f" leave this pair out: {sentence[:60]}"
+                )
+            tokens += len(ids) - 2
+            unknown += ids.count(tokenizer.unk_token_id)
+    warn_of_unknown(unknown / max(1, tokens))
+
+
 def score_pairs(
     model: BertForPreTraining, tokenizer: BertTokenizer, paradigms: dict[str, list[MinimalPair]]
 ) -> list[tuple[str, str]]:
     """Print, and return, the accuracy on each paradigm, and the mean of them."""
+    check_pairs(model, tokenizer, paradigms)
     accuracy = minimal_pair_accuracy(model, tokenizer, paradigms, shared_log_likelihoods)
     if not Processes.join().is_first:
         return []

@@ -17,11 +17,18 @@ from minibert.text.dataset import PretrainingDataset
 
 def main(options: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(options.tokenizer) if options.tokenizer else None
-    if options.processes < 1:
-        raise ValueError(f"--processes must be at least 1, got {options.processes}")
-    corpus, tokenizer = prepare(options.corpus, tokenizer, options.vocab_size, options.output, options.processes)
+    for name, least in (("processes", 1), ("show", 0)):
+        if getattr(options, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
+    corpus, tokenizer = prepare(
+        options.corpus,
+        tokenizer,
+        options.vocab_size,
+        options.output,
+        options.processes,
+        least_sentences=2,  # pretraining holds out some of them
+    )
     say_vocabulary(tokenizer, options.tokenizer)
-    corpus.split()  # pretraining will do that: rather refused now than then
     say_tokens(corpus, tokenizer, options.tokenizer)
     dataset = PretrainingDataset(corpus, tokenizer, Preset.max_length, options.seed)
     say_pairs(dataset)

@@ -4,7 +4,13 @@ import argparse
 from pathlib import Path
 
 from minibert.pretraining.job import pretrain
-from minibert.pretraining.options import DEFAULT_FOLDER, DEFAULT_LIMIT, DEFAULT_TOKENS, PretrainingOptions
+from minibert.pretraining.options import (
+    DEFAULT_FOLDER,
+    DEFAULT_LIMIT,
+    DEFAULT_TOKENS,
+    DEFAULT_VOCAB_SIZE,
+    PretrainingOptions,
+)
 from minibert.pretraining.presets import PRESETS
 
 
@@ -23,7 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", choices=PRESETS, default=defaults.preset, help="size (of a new model) and recipe (%(default)s)"
     )
-    parser.add_argument("--vocab-size", type=int, default=defaults.vocab_size, help="of a new vocabulary (%(default)s)")
+    parser.add_argument(
+        "--vocab-size", type=int, metavar="N", help=f"of a new vocabulary (default: {DEFAULT_VOCAB_SIZE})"
+    )
     add_length(parser)
     add_numbers(parser)
     parser.add_argument("--seed", type=int, default=defaults.seed, help="(%(default)s)")

@@ -94,5 +94,7 @@ def _check(options: FinetuningOptions) -> None:
     for name, value in (numbers | {"max_length": options.max_length}).items():
         if value is not None and not value > 0:
             raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {value}")
+    if not 0 <= options.plan.seed < 2**63 - options.plan.seeds:
+        raise ValueError(f"--seed must be at least 0 and below 2^63, got {options.plan.seed}")
     if not 0 < options.plan.layer_decay <= 1:
         raise ValueError(f"--layer-decay must be above 0 and at most 1, got {options.plan.layer_decay}")

@@ -1,5 +1,6 @@
 """A checkpoint made ready for a task: its model, its tokenizer, and the certainty that its head was trained."""
 
+import logging
 from typing import Any
 
 from minibert.checkpoint.files import CheckpointError
@@ -8,6 +9,11 @@ from minibert.model.config import BertConfig
 from minibert.model.pretrained import BertPreTrainedModel
 from minibert.model.weights import quiet_loading
 from minibert.text.tokenizer import BertTokenizer
+
+# Many a checkpoint has rows for a few tokens that do not exist, so that their number is a multiple of 8, 64 or 128.
+_MOST_PADDING = 0.01  # of the rows
+
+logger = logging.getLogger(__name__)
 
 
 def load_for(
@@ -46,7 +52,7 @@ def saved_as(checkpoint: Checkpoint) -> str:
 def load_tokenizer_for(model: BertPreTrainedModel, checkpoint: Checkpoint) -> BertTokenizer:
     """The tokenizer of the checkpoint, whose `model_max_length` is what `model` can read at most.
 
-    Raises `CheckpointError` if it has more tokens than `model`.
+    Raises `CheckpointError` if it has more tokens than `model`; warns if it has clearly fewer.
     """
     tokenizer = BertTokenizer.from_pretrained(checkpoint)
     tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
@@ -55,11 +61,18 @@ def load_tokenizer_for(model: BertPreTrainedModel, checkpoint: Checkpoint) -> Be
 
 
 def check_tokenizer(model: BertPreTrainedModel, tokenizer: BertTokenizer, name: str) -> None:
-    """Raise `CheckpointError` if the tokenizer, that of `name`, has more tokens than `model`."""
+    """Raise `CheckpointError` if the tokenizer, that of `name`, has more tokens than `model`; warn of clearly fewer."""
     if len(tokenizer) > model.config.vocab_size:
         raise CheckpointError(
             f"{name}: the tokenizer has {len(tokenizer):,} word pieces, the model"
             f" {model.config.vocab_size:,}; put the tokenizer there that the model was trained with"
+        )
+    if len(tokenizer) < (1 - _MOST_PADDING) * model.config.vocab_size:
+        logger.warning(
+            "%s: the tokenizer has %s word pieces, the model %s; is its vocabulary whole?",
+            name,
+            f"{len(tokenizer):,}",
+            f"{model.config.vocab_size:,}",
         )
 
 

@@ -5,6 +5,7 @@ it, and add up the logarithms. That is the pseudo-log-likelihood (PLL, their equ
 """
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -38,7 +39,8 @@ def pseudo_perplexity(
     tokens = sum(len(sentence) - 2 for sentence in sentences)
     if not tokens:
         raise ValueError("sentences: expected at least one token between [CLS] and [SEP], found none")
-    return math.exp(-sum((likelihoods or pseudo_log_likelihoods)(model, tokenizer, sentences)) / tokens)
+    mean = -sum((likelihoods or pseudo_log_likelihoods)(model, tokenizer, sentences)) / tokens
+    return math.exp(mean) if mean < math.log(sys.float_info.max) else math.inf  # of a model that has diverged
 
 
 @torch.inference_mode()

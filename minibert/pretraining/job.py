@@ -15,7 +15,7 @@ from minibert.pretraining.duration import SayDuration, say_if_stopped
 from minibert.pretraining.evaluation import evaluate_pretraining
 from minibert.pretraining.filled import guesses, hide_words
 from minibert.pretraining.initialization import initialise_from_corpus
-from minibert.pretraining.options import DEFAULT_FOLDER, PretrainingOptions
+from minibert.pretraining.options import DEFAULT_FOLDER, DEFAULT_VOCAB_SIZE, PretrainingOptions
 from minibert.pretraining.preparation import (
     load_tokenizer,
     prepared_once,
@@ -34,7 +34,7 @@ from minibert.training.checkpointing import checkpoints
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE
 from minibert.training.plots import plot_losses
-from minibert.training.run_folder import first_unused, goes_on, keep_settings, last_used, only_run_in
+from minibert.training.run_folder import goes_on, keep_settings, last_used, next_unused, only_run_in
 from minibert.training.trainer import Trainer
 
 # About as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
@@ -71,7 +71,7 @@ def _folder(options: PretrainingOptions, processes: Processes) -> Path:
         return options.output_dir
     if processes.may_be_restarted:
         raise ValueError("--output-dir: torchrun --max-restarts goes on in the folder that you name; name one")
-    find, why = (last_used, "the last run") if options.resume else (first_unused, "an earlier run has the default one")
+    find, why = (last_used, "the last run") if options.resume else (next_unused, "an earlier run has the default one")
     folder: Path = processes.gather(find(DEFAULT_FOLDER))[0]
     if folder != DEFAULT_FOLDER:
         say("folder", f"{folder}: {why}")
@@ -87,7 +87,7 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
     given = load_tokenizer(vocabulary) if vocabulary else None
     with ExitStack() as until_the_end:
         if options.data is None:
-            once = prepared_once(options.corpus, given, options.vocab_size)
+            once = prepared_once(options.corpus, given, options.vocab_size or DEFAULT_VOCAB_SIZE)
             corpus, tokenizer = until_the_end.enter_context(once)
         else:
             assert given is not None  # that of --data, if no other one
@@ -101,11 +101,11 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
 
 def _check_same_data(folder: str, corpus: PackedCorpus) -> None:
     """Of several machines, each opens its own `folder`."""
-    first = Processes.join().gather(_counts(corpus))[0]
-    if _counts(corpus) != first:
+    first = Processes.join().gather(_identity(corpus))[0]
+    if _identity(corpus) != first:
         raise ValueError(
             f"--data {folder}: expected on this machine what the first process has there, {first}; found"
-            f" {_counts(corpus)}. Copy the folder to all machines"
+            f" {_identity(corpus)}. Copy the folder to all machines"
         )
 
 
@@ -155,11 +155,15 @@ def _counts(corpus: PackedCorpus) -> str:
     return ", ".join(counted(size, noun) for noun, size in sizes.items())
 
 
+def _identity(corpus: PackedCorpus) -> str:
+    return f"{_counts(corpus)} (sha256 {corpus.sha256()[:12]}...)"
+
+
 def _keep_settings(
     folder: Path, corpus: PackedCorpus, tokenizer: BertTokenizer, options: PretrainingOptions, recipe: Preset
 ) -> None:
     """Write down every number of a new run, with its length, which alone may change when it goes on."""
-    text = {"corpus": _counts(corpus), "vocabulary": vocabulary_name(tokenizer)}
+    text = {"corpus": _identity(corpus), "vocabulary": vocabulary_name(tokenizer)}
     length = {} if options.resume else options.length
     keep_settings(folder, text | options.settings(recipe) | length, options.resume)
 

@@ -20,6 +20,8 @@ DEFAULT_LIMIT = 10.0  # minutes, after which a run that was not told how long it
 # 2e-5 for going on with theirs.
 ADAPTING_RATE = 5e-5
 
+DEFAULT_VOCAB_SIZE = 8192
+
 _SIZE = ("layers", "hidden_size", "heads")
 _RECIPE = ("learning_rate", "batch_size", "max_length", "warmup_ratio", "weight_decay", "masking_rate")
 _LENGTH = ("tokens", "minutes", "epochs")
@@ -34,7 +36,7 @@ class PretrainingOptions:
     tokenizer: str | None = None  # None: train a vocabulary on the corpus
     model: str | None = None  # None: start from fresh weights
     preset: str = "tiny"
-    vocab_size: int = 8192
+    vocab_size: int | None = None  # None: DEFAULT_VOCAB_SIZE
 
     # None: what the preset says, or follows from the size.
     layers: int | None = None
@@ -61,8 +63,11 @@ class PretrainingOptions:
         """Raise `ValueError`, naming the option, for what cannot be, or would have no effect."""
         if self.preset not in PRESETS:
             raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
-        for name in (*_SIZE, *_LENGTH, "batch_size", "learning_rate"):
+        for name in (*_SIZE, *_LENGTH, "batch_size", "learning_rate", "vocab_size"):
             self._require(name, lambda number: 0 < number < float("inf"), "above 0")
+        for name in ("tokens", "vocab_size"):
+            self._require(name, lambda number: number < 10**15, "below 10^15")
+        self._require("seed", lambda number: 0 <= number < 2**63, "at least 0 and below 2^63")
         enough = f"above {POSITION_DIMS}, which the positions begin with"
         self._require("hidden_size", lambda number: number > POSITION_DIMS, enough)
         self._require("masking_rate", lambda number: 0 < number <= 1, "a share above 0 and at most 1")
@@ -71,6 +76,11 @@ class PretrainingOptions:
         self._require("max_length", lambda number: number >= 8, "at least 8 tokens, three of which are special")
         if self.data is not None and self.corpus is not None:
             raise ValueError("--data and --corpus are both text to train on: give one of them")
+        has_one = next((name for name in ("data", "tokenizer", "model") if getattr(self, name) is not None), None)
+        if has_one and self.vocab_size is not None:
+            raise ValueError(
+                f"--vocab-size is that of a new vocabulary, but --{has_one} has one: leave one of them out"
+            )
         if len(given := [_flag(name) for name in _LENGTH if getattr(self, name) is not None]) > 1:
             raise ValueError(f"{' and '.join(given)} both say how long the run is: give one of them")
         sizes = [_flag(name) for name in _SIZE if getattr(self, name) is not None]

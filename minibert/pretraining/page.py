@@ -13,7 +13,13 @@ from minibert.checkpoint.files import write_text
 from minibert.model.tasks import BertForPreTraining
 from minibert.pretraining.evaluation import spread_sentences
 from minibert.pretraining.filled import guesses, hide_words
-from minibert.pretraining.words_and_heads import LOOKS_AT, frequent_words, nearest_words, neighbour_attention
+from minibert.pretraining.words_and_heads import (
+    LOOKS_AT,
+    frequent_words,
+    has_neighbours,
+    nearest_words,
+    neighbour_attention,
+)
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.metrics_log import METRICS_FILE
@@ -37,10 +43,21 @@ class Section(NamedTuple):
     rows: Sequence[Sequence[str]] = ()
 
 
-def check_suffix(path: Path) -> None:
-    """Raise `ValueError` for a file that a page cannot be written to: rather before scoring than after."""
+def check_page(path: Path, name: str) -> None:
+    """Raise `ValueError` or `OSError` if no page about the model called `name` can be written to `path`.
+
+    Rather before scoring than after.
+    """
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"--report must end in {' or '.join(SUFFIXES)}, got {path}")
+    if path.is_dir():
+        raise ValueError(f"--report {path}: is a folder; give the name of a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OSError(f"--report {path}: nothing can be written to {path.parent} ({error.strerror})") from error
+    _curves(name)
 
 
 def write_page(
@@ -59,15 +76,14 @@ def write_page(
         scores: what was measured, names and values.
         seed: of the choice of examples.
 
-    Raises: `ValueError` for a suffix that is none of `SUFFIXES`, `OSError` if the file cannot be written.
+    Raises: what `check_page` raises, with which a job begins.
     """
-    check_suffix(path)
     sections = [
         _curves(name),
         Section("Scores", header=("what", "score"), rows=scores),
         _filled(model, tokenizer, corpus, seed),
         _neighbours(model, tokenizer, corpus),
-        _heads(neighbour_attention(model, _sentences(model, tokenizer, corpus))),
+        _heads(model, _sentences(model, tokenizer, corpus)),
     ]
     config = model.config
     title = (
@@ -75,7 +91,6 @@ def write_page(
         f" {model.num_parameters() / 1e6:.1f} million parameters"
     )
     as_text = _as_html if path.suffix.lower() == ".html" else _as_markdown
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, as_text(title, sections))
 
 
@@ -106,13 +121,17 @@ def _sentences(model: BertForPreTraining, tokenizer: BertTokenizer, corpus: Pack
     return spread_sentences(corpus, tokenizer, WATCHED_SENTENCES, model.config.max_position_embeddings)
 
 
-def _heads(attention: Tensor) -> Section:
+def _heads(model: BertForPreTraining, sentences: list[list[int]]) -> Section:
+    title = "Heads that look at neighbours"
+    if not any(map(has_neighbours, sentences)):
+        return Section(title, "No sentence of the text has two tokens, so none has a neighbour to look at.")
+    attention = neighbour_attention(model, sentences)
     looks = (attention >= LOOKS_AT).any(-1)  # (L, H)
     text = (
         f"{int(looks.sum())} of {looks.numel()} heads ({looks.float().mean().item():.0%}) look at a neighbour: at least"
         f" {LOOKS_AT:.0%} of their attention goes one token to the left, or one to the right, on average."
     )
-    return Section("Heads that look at neighbours", text, _draw_heads(attention))
+    return Section(title, text, _draw_heads(attention))
 
 
 def _draw_heads(attention: Tensor) -> bytes:

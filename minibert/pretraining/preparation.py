@@ -14,6 +14,7 @@ from minibert.labels import IGNORE_INDEX, IS_NEXT
 from minibert.report import NEEDS_ANOTHER_VOCABULARY, counted, say, say_unknown
 from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, files_passed_over
 from minibert.text.dataset import Example, PretrainingDataset
+from minibert.text.lines import CorpusError
 from minibert.text.packed import PackedCorpus, check_replaceable
 from minibert.text.pairs import balance_warning, random_share, seen_share
 from minibert.text.source import CorpusSource
@@ -35,6 +36,7 @@ def prepare(
     vocab_size: int,
     folder: str | Path,
     processes: int = 1,
+    least_sentences: int = 1,
 ) -> tuple[PackedCorpus, BertTokenizer]:
     """Tokenize text into `folder` and print what it was; returns the opened corpus, and its tokenizer.
 
@@ -45,6 +47,7 @@ def prepare(
         tokenizer: None to train a vocabulary of `vocab_size` word pieces, which reads the text once more.
         folder: where the arrays and the tokenizer go, see `PackedCorpus.build`.
         processes: how many share the work on files; what they write is the same for any number.
+        least_sentences: text of fewer is refused, and leaves `folder` as it is.
 
     Raises `CorpusError` for text or a folder that cannot be used, `ValueError` for an impossible `vocab_size`.
     """
@@ -54,18 +57,29 @@ def prepare(
     if tokenizer is None:
         counts = tqdm(source.each(count_strings), desc="counting words", unit=" parts", delay=2, leave=False)
         tokenizer = BertTokenizer.train(counts, vocab_size)
-    corpus = PackedCorpus.build(source, tokenizer, folder)
+    corpus = PackedCorpus.build(source, tokenizer, folder, least_sentences=least_sentences)
     sizes = {"document": source.n_documents, "sentence": source.n_sentences, "word": source.n_words}
     files = f", in {counted(n_files, 'file')}" if n_files > 1 else ""
     say("corpus", f"{source.name}: {', '.join(counted(size, noun) for noun, size in sizes.items())}{files}")
-    if others := files_passed_over(paths or []):
-        names = f"{others[0].name}{', ...' if len(others) > 1 else ''}"
-        say("passed over", f"{counted(len(others), 'file')} of no known suffix ({names}); name a file to have it read")
+    _say_passed_over(files_passed_over(paths or []))
     if source.n_cuts:
         cut = f"cut after {PSEUDO_DOCUMENT_SENTENCES} sentences, {counted(source.n_cuts, 'time')}"
         say("documents", f"{cut}, in files without blank lines; put one between documents")
     _say_foreign(source, tokenizer)
     return corpus, tokenizer
+
+
+def _say_passed_over(others: Sequence[Path]) -> None:
+    """Print what was not read of the folders that were named."""
+    files = [path for path in others if path.is_file()]
+    links = [path for path in others if not path.is_file()]
+    for some, noun, why in (
+        (files, "file", "of no known suffix ({}); name a file to have it read"),
+        (links, "link", "to folders or to nothing ({}); name a folder to have it read"),
+    ):
+        if some:
+            names = f"{some[0].name}{', ...' if len(some) > 1 else ''}"
+            say("passed over", f"{counted(len(some), noun)} {why.format(names)}")
 
 
 @contextmanager
@@ -121,7 +135,7 @@ def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer, source: str | Non
 
     source: where the vocabulary comes from; None: from this corpus
     """
-    unknown = unknown_share(corpus, tokenizer.unk_token_id)
+    unknown = unknown_share(corpus, tokenizer.unk_token_id, len(tokenizer))
     advice = NEEDS_ANOTHER_VOCABULARY
     if source is None:
         advice = (
@@ -132,11 +146,20 @@ def say_tokens(corpus: PackedCorpus, tokenizer: BertTokenizer, source: str | Non
     say_unknown(f"{corpus.n_tokens:,}, {per_sentence:.1f} a sentence", unknown, tokenizer.unk_token, advice)
 
 
-def unknown_share(corpus: PackedCorpus, unk_token_id: int) -> float:
-    """The share of the tokens that stand for what the vocabulary cannot spell."""
+def unknown_share(corpus: PackedCorpus, unk_token_id: int, vocab_size: int) -> float:
+    """The share of the tokens that stand for what the vocabulary cannot spell.
+
+    Raises `CorpusError` for a token that is none of the `vocab_size`.
+    """
     spans = corpus.sentence_starts[corpus.documents]
     bar = tqdm(spans, desc="looking for unknown words", unit=" documents", delay=2, leave=False)
-    return sum(np.count_nonzero(corpus.ids[start:end] == unk_token_id) for start, end in bar) / corpus.n_tokens
+    unknown = 0
+    for start, end in bar:
+        ids = corpus.ids[start:end]
+        if ids.max() >= vocab_size or ids.min() < 0:
+            raise CorpusError(f"ids.bin: damaged: it holds ids beyond {vocab_size:,}. Prepare the corpus again.")
+        unknown += int(np.count_nonzero(ids == unk_token_id))
+    return unknown / corpus.n_tokens
 
 
 def say_held_out(corpus: PackedCorpus, held_out: PackedCorpus) -> None:

@@ -39,6 +39,11 @@ def nearest_words(
     return found
 
 
+def has_neighbours(ids: list[int]) -> bool:
+    """Whether there are two tokens or more between [CLS] and [SEP]."""
+    return len(ids) >= 4
+
+
 @torch.inference_mode()
 def neighbour_attention(model: BertForPreTraining, sentences: list[list[int]]) -> Tensor:
     """How much each head looks one token to the left and one to the right: the mean weight there, (L, H, 2).
@@ -48,7 +53,7 @@ def neighbour_attention(model: BertForPreTraining, sentences: list[list[int]]) -
     model.eval()
     sums, looks = torch.zeros(()), 0
     for ids in sentences:
-        if len(ids) < 4:  # its one token has no neighbour
+        if not has_neighbours(ids):
             continue
         inputs = torch.tensor([ids], device=model.device)
         weights = torch.cat(model(inputs, output_attentions=True).attentions).float().cpu()[:, :, 1:-1, 1:-1]

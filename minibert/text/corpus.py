@@ -59,6 +59,8 @@ def find_files(path: str, suffixes: tuple[str, ...]) -> list[Path]:
     """The file at `path`, or those in the folder there whose names end so, sorted; `CorpusError` if there is none."""
     if path.startswith(HUB_PREFIX):
         return [_download(path)]
+    if not path:
+        raise CorpusError("a path is empty. Give that of a text file, or of a folder of them.")
     if Path(path).is_file():
         return [Path(path)]
     if not Path(path).is_dir():
@@ -73,12 +75,16 @@ def find_files(path: str, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def files_passed_over(paths: Iterable[str | Path]) -> list[Path]:
-    """What `read_documents` does not read of the folders among `paths`, by the files' names; without hidden files."""
+    """What `read_documents` does not read of the folders among `paths`, without hidden files.
+
+    That is files of other names, links to folders, and links to nothing.
+    """
     others = []
     for folder in (Path(path) for path in paths if Path(path).is_dir()):
         for file in sorted(folder.rglob("*")):
             is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-            if file.is_file() and not is_hidden and not file.name.lower().endswith(CORPUS_SUFFIXES):
+            is_read = file.is_file() and file.name.lower().endswith(CORPUS_SUFFIXES)
+            if not is_hidden and not is_read and (file.is_file() or file.is_symlink()):
                 others.append(file)
     return others
 

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import json
+import re
 import shlex
 import zlib
 from collections import Counter
@@ -21,6 +22,10 @@ _MARKS = {
 
 # What is in such files is not lines of text, though it may look like it.
 _STRUCTURED = (".json", ".csv", ".tsv")
+
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_GZIP = b"\x1f\x8b"
 
 
 class CorpusError(ValueError):
@@ -108,6 +113,8 @@ def decoded_lines(file: Path | str, lines: Iterable[tuple[int, bytes]]) -> Itera
 
 def _advice(file: Path | str, line: bytes, is_utf8: bool) -> str:
     """How to make UTF-8 of a file with such a line, without losing a character."""
+    if line.startswith(_GZIP):
+        return "It is compressed: give it a name that ends in .gz."
     for mark, name in _MARKS.items():
         if line.startswith(mark):
             return f"It is {name}; convert it first: {_iconv(file, name)}"
@@ -154,6 +161,11 @@ def parse_record(file: Path | str, number: int, line: str) -> dict:
         raise CorpusError(f"{file}, line {number}: not JSON ({reason}). Each line must be one JSON object.") from error
     if not isinstance(record, dict):
         raise CorpusError(f"{file}, line {number}: expected a JSON object, found {type(record).__name__}.")
+    if half := _HALF_CHARACTER.search(json.dumps(record, ensure_ascii=False) if "\\u" in line else ""):
+        raise CorpusError(
+            f"{file}, line {number}: \\u{ord(half[0]):04x} is half of a character, whose other half is missing, as in"
+            " text that was cut by its length. Remove it."
+        )
     return record
 
 

@@ -21,13 +21,16 @@ import numpy as np
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
+from minibert.checkpoint.opened import VOCABULARY_FILES
 from minibert.text.holdout import hold_out
 from minibert.text.lines import CorpusError
 from minibert.text.source import CorpusSource
 from minibert.text.tokenizer import BertTokenizer
+from minibert.text.tokenizer_config import CONFIG_FILES
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+ARRAYS = ("ids.bin", "sentence_starts.bin", "document_starts.bin")
 START_DTYPE = "<i8"
 
 # So much text is tokenized in one call: enough to keep every core busy, little enough for memory, of which the library
@@ -56,6 +59,7 @@ class PackedCorpus:
         tokenizer: BertTokenizer,
         folder: str | Path,
         show_progress: bool = True,
+        least_sentences: int = 1,
     ) -> Self:
         """Tokenize `documents` into `folder`, in parallel and with bounded memory, and open the result.
 
@@ -63,7 +67,8 @@ class PackedCorpus:
 
         The tokenizer is saved beside the arrays: they mean nothing without it. A packed corpus that is already
         there is replaced, and only when the new one is whole. Raises `CorpusError` if the folder holds something
-        else, or if the documents hold no token.
+        else as well, or if there are fewer than `least_sentences` with a token in them, and `OSError` naming the folder
+        if it cannot be written.
         """
         folder = Path(folder)
         check_replaceable(folder)
@@ -73,11 +78,17 @@ class PackedCorpus:
         try:
             work = partial(_tokenize, tokenizer.backend_tokenizer.to_str(), _dtype(tokenizer))
             pieces = documents.each(work) if isinstance(documents, CorpusSource) else work(documents)
-            _write(pieces, tokenizer, unfinished, show_progress)
+            if _write(pieces, tokenizer, unfinished, show_progress) < least_sentences:
+                raise CorpusError("the corpus is a single sentence: nothing can be held out of it. Add more text.")
             tokenizer.save_pretrained(unfinished)
             if folder.exists():
                 shutil.rmtree(folder)
             unfinished.rename(folder)
+        except OSError as error:
+            raise OSError(
+                f"{folder}: no packed corpus can be written there ({error.strerror or error}); make room, or choose"
+                " another place (for a temporary one, with the variable TMPDIR)"
+            ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return cls.open(folder, tokenizer)
@@ -87,18 +98,19 @@ class PackedCorpus:
         """Memory-map the packed corpus in `folder`.
 
         Raises `CorpusError` if there is none, if another version of the format wrote it, if a file is not as
-        long as the manifest says, or if it was made with another vocabulary than that of `tokenizer`.
+        long as the manifest says, if the sentences or documents in it are not in order, or if it was made with another
+        vocabulary than that of `tokenizer`.
         """
         folder = Path(folder)
         manifest = _read_manifest(folder)
         if tokenizer is not None:
             _check_vocabulary(folder, manifest, tokenizer)
-        document_starts = _map(folder, "document_starts", START_DTYPE, manifest["documents"] + 1)
-        return cls(
-            ids=_map(folder, "ids", manifest["dtype"], manifest["tokens"]),
-            sentence_starts=_map(folder, "sentence_starts", START_DTYPE, manifest["sentences"] + 1),
-            documents=np.stack([document_starts[:-1], document_starts[1:]], axis=1),
-        )
+        ids = _map(folder, "ids.bin", manifest["dtype"], manifest["tokens"])
+        sentence_starts = _map(folder, "sentence_starts.bin", START_DTYPE, manifest["sentences"] + 1)
+        document_starts = _map(folder, "document_starts.bin", START_DTYPE, manifest["documents"] + 1)
+        _check_starts(folder / "sentence_starts.bin", sentence_starts, len(ids))
+        _check_starts(folder / "document_starts.bin", document_starts, manifest["sentences"])
+        return cls(ids, sentence_starts, np.stack([document_starts[:-1], document_starts[1:]], axis=1))
 
     @classmethod
     def from_documents(cls, documents: Iterable[list[str]], tokenizer: BertTokenizer) -> Self:
@@ -121,6 +133,13 @@ class PackedCorpus:
     def n_documents(self) -> int:
         """How many documents these are."""
         return len(self.documents)
+
+    def sha256(self) -> str:
+        """Of the tokens of these documents, and of where each sentence and each document begins."""
+        digest = hashlib.sha256()
+        for array in (self.documents, self.sentence_starts, self.ids):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def split(self, every: int = 20) -> tuple[Self, Self]:
         """Documents to train on, and what is held out of the corpus: about one token in `every`; see `hold_out`.
@@ -151,8 +170,17 @@ def vocabulary_name(tokenizer: BertTokenizer) -> str:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise `CorpusError` if `folder` holds anything but a packed corpus."""
-    if folder.exists() and not (folder / MANIFEST).is_file() and not _is_empty(folder):
+    """Raise `CorpusError` if `folder` holds anything but a packed corpus: replacing it would delete the rest."""
+    if not folder.exists():
+        return
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    others = sorted(found - {MANIFEST, *ARRAYS, *VOCABULARY_FILES, *CONFIG_FILES})
+    if others:
+        raise CorpusError(
+            f"{folder}: is there already, and holds {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}, which"
+            " is no part of a packed corpus. Choose another folder."
+        )
+    if found and not {MANIFEST, ARRAYS[0]} <= found:
         raise CorpusError(f"{folder}: is there already, and is no packed corpus. Choose another folder.")
 
 
@@ -168,12 +196,14 @@ def _dtype(tokenizer: BertTokenizer) -> str:
     return "<u2" if len(tokenizer) <= 2**16 else "<i4"
 
 
-def _write(pieces: Iterable[Piece], tokenizer: BertTokenizer, folder: Path, show_progress: bool) -> None:
+def _write(pieces: Iterable[Piece], tokenizer: BertTokenizer, folder: Path, show_progress: bool) -> int:
+    """Returns how many sentences there are."""
     n_tokens = n_sentences = n_documents = 0
+    paths = [folder / name for name in ARRAYS]
     with (
-        (folder / "ids.bin").open("wb") as ids_file,
-        (folder / "sentence_starts.bin").open("wb") as sentence_file,
-        (folder / "document_starts.bin").open("wb") as document_file,
+        paths[0].open("wb") as ids_file,
+        paths[1].open("wb") as sentence_file,
+        paths[2].open("wb") as document_file,
         tqdm(desc="tokenizing", unit=" tokens", unit_scale=True, delay=2, disable=not show_progress) as progress,
     ):
         for ids, lengths, begins in pieces:
@@ -197,6 +227,7 @@ def _write(pieces: Iterable[Piece], tokenizer: BertTokenizer, folder: Path, show
         "documents": n_documents,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return n_sentences
 
 
 @lru_cache(maxsize=1)
@@ -263,6 +294,11 @@ def _read_manifest(folder: Path) -> dict:
         )
     if absent:
         raise CorpusError(f"{path}: lacks {', '.join(sorted(absent))}. Prepare the corpus again.")
+    if manifest["dtype"] not in ("<u2", "<i4"):
+        raise CorpusError(f"{path}: dtype must be '<u2' or '<i4', found {manifest['dtype']!r}. Prepare it again.")
+    for name in ("tokens", "sentences", "documents"):
+        if type(manifest[name]) is not int or manifest[name] < 1:
+            raise CorpusError(f"{path}: {name} must be a count, found {manifest[name]!r}. Prepare the corpus again.")
     return manifest
 
 
@@ -277,7 +313,7 @@ def _check_vocabulary(folder: Path, manifest: dict, tokenizer: BertTokenizer) ->
 
 
 def _map(folder: Path, name: str, dtype: str, length: int) -> np.ndarray:
-    path = folder / f"{name}.bin"
+    path = folder / name
     expected = length * np.dtype(dtype).itemsize
     found = path.stat().st_size if path.is_file() else 0
     if found != expected:
@@ -289,5 +325,7 @@ def _map(folder: Path, name: str, dtype: str, length: int) -> np.ndarray:
     return np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=(length,)))
 
 
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+def _check_starts(path: Path, starts: np.ndarray, end: int) -> None:
+    """Raise `CorpusError` unless each thing begins behind the one before, from 0 on, and the last one ends at `end`."""
+    if starts[0] != 0 or starts[-1] != end or (np.diff(starts) < 1).any():
+        raise CorpusError(f"{path}: damaged, its numbers do not rise from 0 to {end:,}. Prepare the corpus again.")

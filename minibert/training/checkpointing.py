@@ -66,8 +66,8 @@ def save_checkpoint(folder: Path, model: nn.Module, extras: list[Any], state: di
         # What PyTorch raises then speaks of positions in its file; the system's own words are behind it.
         reason = error.__context__ if isinstance(error.__context__, OSError) else error
         raise OSError(
-            f"{folder}: this checkpoint could not be written ({reason}); make room for it, then go on from the one"
-            f" before with {HOW_TO_GO_ON}"
+            f"{folder}: this checkpoint could not be written ({reason}); make room for it, then"
+            + (f" go on from the one before with {HOW_TO_GO_ON}" if checkpoints(folder.parent) else " begin again")
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -29,7 +29,8 @@ class MetricsLog:
         self.file = self.events = None
         if writes:
             path = folder / METRICS_FILE
-            kept = [row for row in read_metrics(path) if row["step"] <= resumed_at] if path.is_file() else []
+            rows = read_metrics(path) if resumed_at and path.is_file() else []
+            kept = [row for row in rows if row["step"] <= resumed_at]
             write_text(path, "".join(map(_as_line, kept)))
             self.file = path.open("a", encoding="utf-8")
             self.events = None if tensorboard is False else _open_events(folder, resumed_at)
@@ -61,9 +62,26 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a `metrics.jsonl`, without a last one that a kill has cut short."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    """The lines of a `metrics.jsonl`, without a last one that a kill has cut short.
+
+    Raises `ValueError` naming file and line for one that no run has written.
+    """
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    return [_row(path, number, line) for number, line in enumerate(lines, start=1) if line.endswith("\n")]
+
+
+def _row(path: Path, number: int, line: str) -> dict[str, float]:
+    try:
+        row = json.loads(line)
+        known = [row["step"], row.get("seconds", 0), row.get("loss", 0)]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        known = [None]
+    if not all(isinstance(value, int | float) for value in known):
+        found = line.strip()[:60]
+        raise ValueError(
+            f"{path}, line {number}: expected a JSON object with the number 'step', found {found!r}; remove this line"
+        )
+    return row
 
 
 def _as_line(metrics: dict[str, float]) -> str:

@@ -11,16 +11,22 @@ _STYLES = ({"color": "#1b3a5c", "linestyle": "-"}, {"color": "#d98032", "linesty
 
 
 def plot_losses(metrics_path: Path, picture_path: Path, title: str) -> None:
-    """Draw every loss in `metrics_path` against minutes, a panel each, into a PNG."""
+    """Draw every loss in `metrics_path` against minutes, a panel each, into a PNG.
+
+    Raises `ValueError` if there is none.
+    """
     from matplotlib.figure import Figure  # takes a second to import, and few uses need it
 
     rows = read_metrics(metrics_path)
+    rows = [row for row in rows if {"seconds", "loss"} <= row.keys()]
+    if not rows:
+        raise ValueError(f"{metrics_path}: expected a line with 'seconds' and 'loss', found none")
     names = [name for name in rows[0] if name.endswith("_loss")] or ["loss"]
     figure = Figure(figsize=(4.5 * len(names), 3.4), layout="constrained")
-    minutes = [row["seconds"] / 60 for row in rows]
     for axes, name, style in zip(figure.subplots(1, len(names), squeeze=False)[0], names, _STYLES, strict=False):
-        axes.plot(minutes, [row[name] for row in rows], label="as logged", alpha=0.25, **style)
-        axes.plot(minutes, _smooth([row[name] for row in rows]), label="smoothed", **style)
+        minutes, losses = zip(*((row["seconds"] / 60, row[name]) for row in rows if name in row), strict=True)
+        axes.plot(minutes, losses, label="as logged", alpha=0.25, **style)
+        axes.plot(minutes, _smooth(losses), label="smoothed", **style)
         axes.set(xlabel="minutes", ylabel=name.replace("_", " ").replace("mlm", "MLM").replace("nsp", "NSP"))
         axes.grid(alpha=0.3)
         axes.legend()

@@ -2,19 +2,22 @@
 
 import contextlib
 import json
+import logging
+import re
 from collections.abc import Iterator
-from itertools import chain, count, takewhile
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from minibert.checkpoint.files import read_json, write_text
+from minibert.checkpoint.files import WEIGHT_FILES, read_json, write_text
 from minibert.training.checkpointing import ResumeError, checkpoints
 from minibert.training.distributed import Processes
 
 LOCK_FILE = ".lock"
 SETTINGS_FILE = "settings.json"
+
+logger = logging.getLogger(__name__)
 
 
 class RunFolderError(ValueError):
@@ -80,26 +83,37 @@ def goes_on(output_dir: Path, resume: bool, places: list[Path], processes: Proce
         )
     if resume and not used:
         raise ResumeError(f"--resume: no checkpoint to go on from in --output-dir {output_dir}")
-    if used and not resume:
-        refuse_used(used[0])
+    if not resume:
+        for refuse in (refuse_used, _refuse_model):  # where there are checkpoints, the better advice is to go on
+            for place in places:
+                refuse(place)
     return resume
 
 
-def first_unused(folder: Path) -> Path:
-    """`folder`, or the first of `folder`-2, `folder`-3, ... in which there is nothing."""
-    return next(path for path in _numbered(folder) if not path.exists() or not any(path.iterdir()))
+def next_unused(folder: Path) -> Path:
+    """`folder`, if it and all of `folder`-2, `folder`-3, ... are empty; else the one behind the last that is not."""
+    used = [number for number, path in _numbered(folder).items() if not path.is_dir() or any(path.iterdir())]
+    return folder.with_name(f"{folder.name}-{used[-1] + 1}") if used else folder
 
 
 def last_used(folder: Path) -> Path:
     """Of `folder`, `folder`-2, ... the last with a checkpoint; `ResumeError` if none has one."""
-    used = [path for path in takewhile(Path.exists, _numbered(folder)) if checkpoints(path)]
+    used = [path for path in _numbered(folder).values() if checkpoints(path)]
     if not used:
         raise ResumeError(f"--resume: no checkpoint to go on from in {folder}; name the run's --output-dir")
     return used[-1]
 
 
-def _numbered(folder: Path) -> Iterator[Path]:
-    return chain([folder], (folder.with_name(f"{folder.name}-{number}") for number in count(2)))
+def _numbered(folder: Path) -> dict[int, Path]:
+    """Those of `folder`, `folder`-2, `folder`-3, ... that exist, by their numbers. Any may have been removed."""
+    matches = (
+        (re.fullmatch(rf"{re.escape(folder.name)}-([2-9]|[1-9]\d+)", path.name), path)
+        for path in folder.parent.glob("*")
+    )
+    found = {int(match[1]): path for match, path in matches if match}
+    if folder.exists():
+        found[1] = folder
+    return dict(sorted(found.items()))
 
 
 def refuse_used(output_dir: Path) -> None:
@@ -108,6 +122,14 @@ def refuse_used(output_dir: Path) -> None:
         raise RunFolderError(
             f"{output_dir}: an earlier run left {found[-1].name} there; go on with it (--resume), choose another"
             " folder for a new run, or remove this one"
+        )
+
+
+def _refuse_model(output_dir: Path) -> None:
+    if model := next((name for name in WEIGHT_FILES if (output_dir / name).exists()), None):
+        raise RunFolderError(
+            f"{output_dir}: there is a model ({model}), which a new run would overwrite; choose another folder, or"
+            " remove this one"
         )
 
 
@@ -120,6 +142,8 @@ def keep_settings(output_dir: Path, settings: dict[str, Any], resume: bool) -> N
     Raises: `ResumeError` naming every setting that differs.
     """
     path = output_dir / SETTINGS_FILE
+    if resume and not path.is_file():
+        logger.warning("%s is missing, so nobody knows whether these are the options that the run began with", path)
     if resume and path.is_file():
         begun = read_json(path)
         other = [f"{name} was {begun.get(name)}, is {now}" for name, now in settings.items() if begun.get(name) != now]

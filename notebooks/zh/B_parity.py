@@ -208,7 +208,7 @@ assert planted.get_submodule(first) is planted.bert.encoder.layer[1].feed_forwar
 # %% [markdown]
 # ## 表看不见什么
 #
-# 给它看什么，它就比什么。训练中的 bug（dropout 放错地方、梯度算错、对偏置做了权重衰减），只做评测就看不见。换一种设置才出现的 bug，用这种设置也看不见。所以我们的测试还比较不寻常的设置、带填充的批次、梯度和训练步骤；哪个测试证明哪个公式，写在 `docs/equations.md` 里。
+# 给它看什么，它就比什么。训练中的 bug（dropout 放错地方、梯度算错、对偏置做了权重衰减），只做评测就看不见。换一种设置才出现的 bug，用这种设置也看不见。所以我们的测试还比较不寻常的设置、带填充的批次、梯度和训练步骤；哪个测试证明哪个公式，写在 `docs/zh/equations.md` 里。
 #
 # ## 习题
 #
