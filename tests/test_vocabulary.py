@@ -79,6 +79,7 @@ def test_training_keeps_the_most_frequent_characters(monkeypatch):
         (["", " \n"], 100, "at least one word"),
         ("one text", 100, r"pass \[text\]"),
         (["abc"], 9, "vocab_size 9 is too small.* take 10"),
+        (["abc"], 2**31, r"vocab_size must be below 2\^31, got 2147483648"),
     ],
 )
 def test_training_refuses(texts, size, message):

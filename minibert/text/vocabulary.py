@@ -32,8 +32,10 @@ def train_vocab(
     ties between equally frequent pairs by token id, and numbers the inner characters (`##a`) in the order
     of a randomly seeded hash map. So the characters are counted here and handed over in a fixed order.
     texts: themselves, or counts of the strings between their spaces.
-    Raises `ValueError` when there is no word in `texts`, or no room for its characters.
+    Raises `ValueError` when there is no word in `texts`, no room for its characters, or room for 2^31 tokens.
     """
+    if vocab_size >= 2**31:
+        raise ValueError(f"vocab_size must be below 2^31, got {vocab_size}")
     counts = _count_words(texts, lowercase)
     if not counts:
         raise ValueError("texts: expected at least one word to learn a vocabulary from, found none")
