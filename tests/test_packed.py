@@ -187,10 +187,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, tokenizer, monkeypat
 
 
 def test_the_sum_is_that_of_the_text(tmp_path, tokenizer):
-    same = PackedCorpus.from_documents(DOCUMENTS, tokenizer).sha256()
-    assert PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False).sha256() == same
+    same = PackedCorpus.from_documents(DOCUMENTS, tokenizer).sha256
+    assert PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False).sha256 == same
     other = PackedCorpus.from_documents(DOCUMENTS[::-1], tokenizer)
-    assert other.n_tokens == 19 and other.sha256() != same
+    assert other.n_tokens == 19 and other.sha256 != same
 
 
 @pytest.mark.parametrize("name", ["sentence_starts.bin", "document_starts.bin"])

@@ -72,7 +72,7 @@ def test_too_little_text_leaves_what_was_there(tmp_path):
     (tmp_path / "one.txt").write_text("Ba be bi.")
     prepare([tmp_path / "one.txt"], known_words(), 300, tmp_path / "packed")
     with pytest.raises(CorpusError, match="single sentence"):
-        prepare([tmp_path / "one.txt"], known_words(), 300, tmp_path / "packed", least_sentences=2)
+        prepare([tmp_path / "one.txt"], known_words(), 300, tmp_path / "packed", must_split=True)
     assert PackedCorpus.open(tmp_path / "packed").n_tokens == 4
 
 

@@ -161,10 +161,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     # safetensors wants plain memory of the tensor's own; "format" is what transformers looks for.
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_whole(path) as temporary:
-        try:
-            save_file(plain, temporary, metadata={"format": "pt"})
-        except SafetensorError as error:  # of a full disk, for example
-            raise OSError(str(error)) from error
+        save_file(plain, temporary, metadata={"format": "pt"})
 
 
 def write_text(path: Path, text: str) -> None:
@@ -190,7 +187,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except (OSError, SafetensorError) as error:  # of a full disk safetensors speaks with an error of its own
+        raise OSError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
     finally:
         temporary.unlink(missing_ok=True)

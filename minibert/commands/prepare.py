@@ -2,6 +2,7 @@
 
 import argparse
 
+from minibert.pretraining.options import DEFAULT_VOCAB_SIZE
 from minibert.pretraining.preparation import (
     load_tokenizer,
     prepare,
@@ -20,13 +21,9 @@ def main(options: argparse.Namespace) -> None:
     for name, least in (("processes", 1), ("show", 0)):
         if getattr(options, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
+    # Pretraining will hold out a part: what has none is rather refused now than then.
     corpus, tokenizer = prepare(
-        options.corpus,
-        tokenizer,
-        options.vocab_size,
-        options.output,
-        options.processes,
-        least_sentences=2,  # pretraining holds out some of them
+        options.corpus, tokenizer, options.vocab_size, options.output, options.processes, must_split=True
     )
     say_vocabulary(tokenizer, options.tokenizer)
     say_tokens(corpus, tokenizer, options.tokenizer)
@@ -44,7 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     vocabulary = parser.add_mutually_exclusive_group()
     vocabulary.add_argument("--tokenizer", metavar="PATH", help="use this vocabulary: a folder or a vocab.txt")
-    vocabulary.add_argument("--vocab-size", type=int, default=8192, help="or train one of this size (%(default)s)")
+    vocabulary.add_argument(
+        "--vocab-size", type=int, default=DEFAULT_VOCAB_SIZE, help="or train one of this size (%(default)s)"
+    )
     parser.add_argument("--output", metavar="FOLDER", default="runs/data", help="(%(default)s)")
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="share the work; the result is the same (%(default)s)"

@@ -101,11 +101,12 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
 
 def _check_same_data(folder: str, corpus: PackedCorpus) -> None:
     """Of several machines, each opens its own `folder`."""
-    first = Processes.join().gather(_identity(corpus))[0]
-    if _identity(corpus) != first:
+    found = _identity(corpus)
+    first = Processes.join().gather(found)[0]
+    if found != first:
         raise ValueError(
             f"--data {folder}: expected on this machine what the first process has there, {first}; found"
-            f" {_identity(corpus)}. Copy the folder to all machines"
+            f" {found}. Copy the folder to all machines"
         )
 
 
@@ -156,7 +157,7 @@ def _counts(corpus: PackedCorpus) -> str:
 
 
 def _identity(corpus: PackedCorpus) -> str:
-    return f"{_counts(corpus)} (sha256 {corpus.sha256()[:12]}...)"
+    return f"{_counts(corpus)} (sha256 {corpus.sha256[:12]}...)"
 
 
 def _keep_settings(

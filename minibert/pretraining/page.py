@@ -23,7 +23,7 @@ from minibert.pretraining.words_and_heads import (
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.metrics_log import METRICS_FILE
-from minibert.training.plots import plot_losses
+from minibert.training.plots import plot_losses, read_losses
 
 SUFFIXES = (".html", ".md")
 WATCHED_SENTENCES = 100  # whose attention is averaged
@@ -57,7 +57,8 @@ def check_page(path: Path, name: str) -> None:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise OSError(f"--report {path}: nothing can be written to {path.parent} ({error.strerror})") from error
-    _curves(name)
+    if metrics := _metrics_of(name):
+        read_losses(metrics)
 
 
 def write_page(
@@ -76,8 +77,9 @@ def write_page(
         scores: what was measured, names and values.
         seed: of the choice of examples.
 
-    Raises: what `check_page` raises, with which a job begins.
+    Raises: what `check_page` raises.
     """
+    check_page(path, name)
     sections = [
         _curves(name),
         Section("Scores", header=("what", "score"), rows=scores),
@@ -94,9 +96,15 @@ def write_page(
     write_text(path, as_text(title, sections))
 
 
-def _curves(name: str) -> Section:
+def _metrics_of(name: str) -> Path | None:
+    """What its training has logged, if that lies beside the model."""
     metrics = Path(name) / METRICS_FILE
-    if not metrics.is_file():
+    return metrics if metrics.is_file() else None
+
+
+def _curves(name: str) -> Section:
+    metrics = _metrics_of(name)
+    if metrics is None:
         return Section("Loss curves", f"There is no {METRICS_FILE} beside this checkpoint, so there are no curves.")
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "loss.png"

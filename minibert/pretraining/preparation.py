@@ -36,7 +36,7 @@ def prepare(
     vocab_size: int,
     folder: str | Path,
     processes: int = 1,
-    least_sentences: int = 1,
+    must_split: bool = False,
 ) -> tuple[PackedCorpus, BertTokenizer]:
     """Tokenize text into `folder` and print what it was; returns the opened corpus, and its tokenizer.
 
@@ -47,7 +47,7 @@ def prepare(
         tokenizer: None to train a vocabulary of `vocab_size` word pieces, which reads the text once more.
         folder: where the arrays and the tokenizer go, see `PackedCorpus.build`.
         processes: how many share the work on files; what they write is the same for any number.
-        least_sentences: text of fewer is refused, and leaves `folder` as it is.
+        must_split: refuse a single sentence, of which nothing can be held out, and leave `folder` as it is.
 
     Raises `CorpusError` for text or a folder that cannot be used, `ValueError` for an impossible `vocab_size`.
     """
@@ -57,7 +57,7 @@ def prepare(
     if tokenizer is None:
         counts = tqdm(source.each(count_strings), desc="counting words", unit=" parts", delay=2, leave=False)
         tokenizer = BertTokenizer.train(counts, vocab_size)
-    corpus = PackedCorpus.build(source, tokenizer, folder, least_sentences=least_sentences)
+    corpus = PackedCorpus.build(source, tokenizer, folder, must_split=must_split)
     sizes = {"document": source.n_documents, "sentence": source.n_sentences, "word": source.n_words}
     files = f", in {counted(n_files, 'file')}" if n_files > 1 else ""
     say("corpus", f"{source.name}: {', '.join(counted(size, noun) for noun, size in sizes.items())}{files}")

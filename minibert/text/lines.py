@@ -23,9 +23,11 @@ _MARKS = {
 # What is in such files is not lines of text, though it may look like it.
 _STRUCTURED = (".json", ".csv", ".tsv")
 
+_GZIP = b"\x1f\x8b"  # how its files begin
 
+# JSON escapes a character beyond U+FFFF as two halves, like UTF-16; and what is left of one that has lost the other.
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-_GZIP = b"\x1f\x8b"
 
 
 class CorpusError(ValueError):
@@ -161,7 +163,7 @@ def parse_record(file: Path | str, number: int, line: str) -> dict:
         raise CorpusError(f"{file}, line {number}: not JSON ({reason}). Each line must be one JSON object.") from error
     if not isinstance(record, dict):
         raise CorpusError(f"{file}, line {number}: expected a JSON object, found {type(record).__name__}.")
-    if half := _HALF_CHARACTER.search(json.dumps(record, ensure_ascii=False) if "\\u" in line else ""):
+    if half := _ESCAPED_HALF.search(line) and _HALF_CHARACTER.search(json.dumps(record, ensure_ascii=False)):
         raise CorpusError(
             f"{file}, line {number}: \\u{ord(half[0]):04x} is half of a character, whose other half is missing, as in"
             " text that was cut by its length. Remove it."

@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -30,7 +30,7 @@ from minibert.text.tokenizer_config import CONFIG_FILES
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-ARRAYS = ("ids.bin", "sentence_starts.bin", "document_starts.bin")
+IDS, SENTENCE_STARTS, DOCUMENT_STARTS = ARRAYS = ("ids.bin", "sentence_starts.bin", "document_starts.bin")
 START_DTYPE = "<i8"
 
 # So much text is tokenized in one call: enough to keep every core busy, little enough for memory, of which the library
@@ -59,7 +59,7 @@ class PackedCorpus:
         tokenizer: BertTokenizer,
         folder: str | Path,
         show_progress: bool = True,
-        least_sentences: int = 1,
+        must_split: bool = False,
     ) -> Self:
         """Tokenize `documents` into `folder`, in parallel and with bounded memory, and open the result.
 
@@ -67,8 +67,8 @@ class PackedCorpus:
 
         The tokenizer is saved beside the arrays: they mean nothing without it. A packed corpus that is already
         there is replaced, and only when the new one is whole. Raises `CorpusError` if the folder holds something
-        else as well, or if there are fewer than `least_sentences` with a token in them, and `OSError` naming the folder
-        if it cannot be written.
+        else as well, or if the documents hold no token, or, with `must_split`, a single sentence; and `OSError` naming
+        the folder if it cannot be written.
         """
         folder = Path(folder)
         check_replaceable(folder)
@@ -78,8 +78,9 @@ class PackedCorpus:
         try:
             work = partial(_tokenize, tokenizer.backend_tokenizer.to_str(), _dtype(tokenizer))
             pieces = documents.each(work) if isinstance(documents, CorpusSource) else work(documents)
-            if _write(pieces, tokenizer, unfinished, show_progress) < least_sentences:
-                raise CorpusError("the corpus is a single sentence: nothing can be held out of it. Add more text.")
+            n_sentences = _write(pieces, tokenizer, unfinished, show_progress)
+            if must_split:
+                _check_can_split(n_sentences)
             tokenizer.save_pretrained(unfinished)
             if folder.exists():
                 shutil.rmtree(folder)
@@ -105,11 +106,11 @@ class PackedCorpus:
         manifest = _read_manifest(folder)
         if tokenizer is not None:
             _check_vocabulary(folder, manifest, tokenizer)
-        ids = _map(folder, "ids.bin", manifest["dtype"], manifest["tokens"])
-        sentence_starts = _map(folder, "sentence_starts.bin", START_DTYPE, manifest["sentences"] + 1)
-        document_starts = _map(folder, "document_starts.bin", START_DTYPE, manifest["documents"] + 1)
-        _check_starts(folder / "sentence_starts.bin", sentence_starts, len(ids))
-        _check_starts(folder / "document_starts.bin", document_starts, manifest["sentences"])
+        ids = _map(folder / IDS, manifest["dtype"], manifest["tokens"])
+        sentence_starts = _map(folder / SENTENCE_STARTS, START_DTYPE, manifest["sentences"] + 1)
+        document_starts = _map(folder / DOCUMENT_STARTS, START_DTYPE, manifest["documents"] + 1)
+        _check_starts(folder / SENTENCE_STARTS, sentence_starts, len(ids))
+        _check_starts(folder / DOCUMENT_STARTS, document_starts, manifest["sentences"])
         return cls(ids, sentence_starts, np.stack([document_starts[:-1], document_starts[1:]], axis=1))
 
     @classmethod
@@ -134,6 +135,7 @@ class PackedCorpus:
         """How many documents these are."""
         return len(self.documents)
 
+    @cached_property
     def sha256(self) -> str:
         """Of the tokens of these documents, and of where each sentence and each document begins."""
         digest = hashlib.sha256()
@@ -146,11 +148,15 @@ class PackedCorpus:
 
         Both share the arrays. Raises `CorpusError` for a corpus of one sentence.
         """
-        if self.n_sentences < 2:
-            raise CorpusError("the corpus is a single sentence: nothing can be held out of it. Add more text.")
+        _check_can_split(self.n_sentences)
         parts = hold_out(self.sentence_starts, self.documents, every)
         train, held_out = (type(self)(self.ids, self.sentence_starts, documents) for documents in parts)
         return train, held_out
+
+
+def _check_can_split(n_sentences: int) -> None:
+    if n_sentences < 2:
+        raise CorpusError("the corpus is a single sentence: nothing can be held out of it. Add more text.")
 
 
 def vocabulary_hash(tokenizer: BertTokenizer) -> str:
@@ -180,7 +186,7 @@ def check_replaceable(folder: Path) -> None:
             f"{folder}: is there already, and holds {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}, which"
             " is no part of a packed corpus. Choose another folder."
         )
-    if found and not {MANIFEST, ARRAYS[0]} <= found:
+    if found and not {MANIFEST, IDS} <= found:
         raise CorpusError(f"{folder}: is there already, and is no packed corpus. Choose another folder.")
 
 
@@ -199,11 +205,10 @@ def _dtype(tokenizer: BertTokenizer) -> str:
 def _write(pieces: Iterable[Piece], tokenizer: BertTokenizer, folder: Path, show_progress: bool) -> int:
     """Returns how many sentences there are."""
     n_tokens = n_sentences = n_documents = 0
-    paths = [folder / name for name in ARRAYS]
     with (
-        paths[0].open("wb") as ids_file,
-        paths[1].open("wb") as sentence_file,
-        paths[2].open("wb") as document_file,
+        (folder / IDS).open("wb") as ids_file,
+        (folder / SENTENCE_STARTS).open("wb") as sentence_file,
+        (folder / DOCUMENT_STARTS).open("wb") as document_file,
         tqdm(desc="tokenizing", unit=" tokens", unit_scale=True, delay=2, disable=not show_progress) as progress,
     ):
         for ids, lengths, begins in pieces:
@@ -312,8 +317,7 @@ def _check_vocabulary(folder: Path, manifest: dict, tokenizer: BertTokenizer) ->
         )
 
 
-def _map(folder: Path, name: str, dtype: str, length: int) -> np.ndarray:
-    path = folder / name
+def _map(path: Path, dtype: str, length: int) -> np.ndarray:
     expected = length * np.dtype(dtype).itemsize
     found = path.stat().st_size if path.is_file() else 0
     if found != expected:
@@ -327,5 +331,5 @@ def _map(folder: Path, name: str, dtype: str, length: int) -> np.ndarray:
 
 def _check_starts(path: Path, starts: np.ndarray, end: int) -> None:
     """Raise `CorpusError` unless each thing begins behind the one before, from 0 on, and the last one ends at `end`."""
-    if starts[0] != 0 or starts[-1] != end or (np.diff(starts) < 1).any():
+    if starts[0] != 0 or starts[-1] != end or (starts[1:] <= starts[:-1]).any():
         raise CorpusError(f"{path}: damaged, its numbers do not rise from 0 to {end:,}. Prepare the corpus again.")

@@ -11,16 +11,10 @@ _STYLES = ({"color": "#1b3a5c", "linestyle": "-"}, {"color": "#d98032", "linesty
 
 
 def plot_losses(metrics_path: Path, picture_path: Path, title: str) -> None:
-    """Draw every loss in `metrics_path` against minutes, a panel each, into a PNG.
-
-    Raises `ValueError` if there is none.
-    """
+    """Draw every loss in `metrics_path` against minutes, a panel each, into a PNG; raises what `read_losses` does."""
     from matplotlib.figure import Figure  # takes a second to import, and few uses need it
 
-    rows = read_metrics(metrics_path)
-    rows = [row for row in rows if {"seconds", "loss"} <= row.keys()]
-    if not rows:
-        raise ValueError(f"{metrics_path}: expected a line with 'seconds' and 'loss', found none")
+    rows = read_losses(metrics_path)
     names = [name for name in rows[0] if name.endswith("_loss")] or ["loss"]
     figure = Figure(figsize=(4.5 * len(names), 3.4), layout="constrained")
     for axes, name, style in zip(figure.subplots(1, len(names), squeeze=False)[0], names, _STYLES, strict=False):
@@ -33,6 +27,14 @@ def plot_losses(metrics_path: Path, picture_path: Path, title: str) -> None:
     figure.suptitle(title)
     with written_whole(picture_path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
+
+
+def read_losses(metrics_path: Path) -> list[dict[str, float]]:
+    """The lines of a `metrics.jsonl` that curves can be drawn of; `ValueError` naming the file if there is none."""
+    rows = [row for row in read_metrics(metrics_path) if {"seconds", "loss"} <= row.keys()]
+    if not rows:
+        raise ValueError(f"{metrics_path}: expected a line with 'seconds' and 'loss', found none")
+    return rows
 
 
 def _smooth(values: Sequence[float], decay: float = 0.8) -> list[float]:

@@ -142,8 +142,6 @@ def keep_settings(output_dir: Path, settings: dict[str, Any], resume: bool) -> N
     Raises: `ResumeError` naming every setting that differs.
     """
     path = output_dir / SETTINGS_FILE
-    if resume and not path.is_file():
-        logger.warning("%s is missing, so nobody knows whether these are the options that the run began with", path)
     if resume and path.is_file():
         begun = read_json(path)
         other = [f"{name} was {begun.get(name)}, is {now}" for name, now in settings.items() if begun.get(name) != now]
@@ -153,4 +151,6 @@ def keep_settings(output_dir: Path, settings: dict[str, Any], resume: bool) -> N
                 " or choose another folder for a new run"
             )
     elif Processes.join().is_first:
+        if resume:
+            logger.warning("%s is missing, so nobody knows whether these are the options that the run began with", path)
         write_text(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
