@@ -25,6 +25,8 @@ from minibert.pretraining.options import ADAPTING_RATE, DEFAULT_LIMIT, DEFAULT_T
         ({"hidden_size": 32}, "--hidden-size must be above 32"),
         ({"hidden_size": 130}, "--hidden-size 130 cannot be shared by 4 heads"),
         ({"heads": 3}, "--hidden-size 128 cannot be shared by 3 heads"),
+        ({"heads": 128}, "--hidden-size 128 cannot be shared by 128 heads, at least two dimensions each"),
+        ({"model": "minibert-tiny", "preset": "tiny"}, "--preset is the size of a new model, but --model has one"),
         ({"model": "minibert-tiny", "layers": 2}, "--layers is the size of a new model, but --model has one"),
         ({"corpus": ["a"], "data": "b"}, "--data and --corpus"),
         ({"vocab_size": 300, "data": "b"}, "--vocab-size is that of a new vocabulary, but --data has one"),
@@ -51,6 +53,7 @@ def test_going_on_from_a_model():
     config = minibert.BertConfig(max_position_embeddings=64)
     recipe = PretrainingOptions(model="m").recipe(config)
     assert (recipe.max_length, recipe.arguments["learning_rate"]) == (64, ADAPTING_RATE)
+    assert recipe.arguments["optim"] == "adamw_torch_fused"  # the rate is one for AdamW
     assert PretrainingOptions(model="m", max_length=32, learning_rate=1e-3).recipe(config).max_length == 32
     with pytest.raises(ValueError, match="--max-length 65: the model of --model has only 64 positions"):
         PretrainingOptions(model="m", max_length=65).recipe(config)
@@ -61,6 +64,14 @@ def test_length():
     assert PretrainingOptions(minutes=3.0).length == {"max_tokens": None, "max_minutes": 3}
     assert PretrainingOptions(tokens=9).length == {"max_tokens": 9, "max_minutes": None}
     assert PretrainingOptions(epochs=0.5).length == {"num_train_epochs": 0.5}
+
+
+def test_a_run_that_goes_on_has_the_length_with_which_it_began():
+    for length in ({"tokens": 9}, {"minutes": 3.0}, {"epochs": 0.5}, {}):
+        begun = PretrainingOptions(**length)
+        assert PretrainingOptions(seed=7).with_length_of(begun.length_settings) == PretrainingOptions(seed=7, **length)
+        assert PretrainingOptions(tokens=5).with_length_of(begun.length_settings) == PretrainingOptions(tokens=5)
+    assert PretrainingOptions().with_length_of({}) == PretrainingOptions()
 
 
 def test_the_command_makes_the_same_options(tmp_path):

@@ -180,7 +180,7 @@ def test_numbers_of_ones_own(capsys, corpus, tmp_path):
     ending = script_runs.call(capsys, "pretrain", "--corpus", corpus, *length, *options, "--output-dir", tmp_path)
     assert ending.code == 0 and "1 layers × 64, 2 heads" in ending.out, ending.err
     settings = json.loads((tmp_path / "settings.json").read_text())
-    assert {name: settings[name] for name in numbers} == numbers and settings["max_tokens"] == 2000
+    assert {name: settings[name] for name in numbers} == numbers and settings["tokens"] == 2000
     config = minibert.BertConfig.from_pretrained(tmp_path)
     assert (config.num_hidden_layers, config.hidden_size, config.max_position_embeddings) == (1, 64, 32)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -202,12 +202,46 @@ def test_a_second_run_has_a_folder_of_its_own(capsys, corpus, tmp_path, monkeypa
     assert "an earlier run left" in named.only_error
 
 
+def test_a_run_that_goes_on_keeps_its_length(capsys, corpus, tmp_path):
+    """Where none is given; another one is written down."""
+    arguments = ("--corpus", corpus, "--vocab-size", 60, "--output-dir", tmp_path)
+    runs = (
+        (("--tokens", 500), 500),
+        (("--resume",), 500),
+        (("--resume", "--tokens", 20_000), 20_000),
+        (("--resume",), 20_000),
+    )
+    steps = []
+    for more, length in runs:
+        ending = script_runs.call(capsys, "pretrain", *arguments, *more)
+        assert ending.code == 0, ending.err
+        settings = json.loads((tmp_path / "settings.json").read_text())
+        assert (settings["tokens"], settings["minutes"], settings["epochs"]) == (length, None, None)
+        steps.append(json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["step"])
+    assert steps[0] == steps[1] < steps[2] == steps[3]
+
+
+def test_what_does_not_fit_the_model_is_said_before_any_text_is_read(capsys, corpus, tmp_path):
+    arguments = ("--corpus", corpus, "--model", "minibert-tiny", "--max-length", 500)
+    ending = pretrain(capsys, tmp_path / "run", *arguments)
+    assert "--max-length 500: the model of --model has only 128 positions" in ending.only_error and not ending.out
+
+
+def test_words_are_hidden_in_text_that_was_held_out(capsys, corpus, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(job, "hide_words", lambda text, *others: seen.append(text.n_tokens) or [])
+    ending = script_runs.call(
+        capsys, "pretrain", "--corpus", corpus, "--vocab-size", 60, "--tokens", 500, "--output-dir", tmp_path
+    )
+    assert f"held out    {seen[0]:,} of the tokens" in ending.out
+
+
 def test_a_run_that_had_to_stop_says_how_to_go_on(capsys, corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(options, "DEFAULT_LIMIT", 0.003)
     arguments = ("--corpus", corpus, "--vocab-size", 60, "--output-dir", tmp_path / "run")
     stopped = script_runs.call(capsys, "pretrain", *arguments)
     said = re.search(r"stopped +after the limit of 0.003 minutes, ([\d,]+) of 5,300,000 tokens \(0%\)", stopped.out)
-    assert said and re.search(r"expect +\S", stopped.out), stopped
+    assert said and "expect " not in stopped.out, stopped  # which was measured with another text
     (command,) = re.findall(r"go on +minibert pretrain (.*)", stopped.out)
     assert "--resume" in command and str(tmp_path / "run") in command
     resumed = script_runs.call(capsys, "pretrain", *shlex.split(command))
@@ -299,7 +333,7 @@ def test_resuming_says_from_where(capsys, corpus, trained, tmp_path):
     arguments = ("--corpus", corpus, "--vocab-size", 300, "--resume")
     ending = pretrain(capsys, tmp_path / "run", *arguments)
     assert ending.code == 0, ending.err
-    assert re.search(r"^resuming +from .*checkpoint-\d+$", ending.out, re.MULTILINE)
+    assert re.search(r"^resuming +from checkpoint-\d+, after [\d,]+ tokens$", ending.out, re.MULTILINE)
     assert "before" not in ending.out  # the model has not been loaded where that would be measured
 
 

@@ -7,6 +7,7 @@ from minibert.pretraining.job import pretrain
 from minibert.pretraining.options import (
     DEFAULT_FOLDER,
     DEFAULT_LIMIT,
+    DEFAULT_PRESET,
     DEFAULT_TOKENS,
     DEFAULT_VOCAB_SIZE,
     PretrainingOptions,
@@ -27,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", metavar="PATH", help="use this vocabulary: a folder or a vocab.txt")
     parser.add_argument("--model", metavar="NAME", help="go on pretraining this checkpoint: a folder or a hub name")
     parser.add_argument(
-        "--preset", choices=PRESETS, default=defaults.preset, help="size (of a new model) and recipe (%(default)s)"
+        "--preset", choices=PRESETS, help=f"size of a new model, and its recipe (default: {DEFAULT_PRESET})"
     )
     parser.add_argument(
         "--vocab-size", type=int, metavar="N", help=f"of a new vocabulary (default: {DEFAULT_VOCAB_SIZE})"
@@ -50,7 +51,7 @@ def add_length(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--tokens", type=int, metavar="N", help="to train on, the same text counted each time")
     group.add_argument("--minutes", type=float, metavar="N", help="of training")
-    group.add_argument("--epochs", type=float, metavar="N", help="so often every document is read")
+    group.add_argument("--epochs", type=float, metavar="N", help="passes over the text, as long as the first")
 
 
 def add_numbers(parser: argparse.ArgumentParser) -> None:

@@ -15,11 +15,21 @@ MEASURED_SECONDS = 5.0  # of steps after the first one, which sets up what the o
 
 
 class SayDuration(TrainerCallback):
-    """After the first steps, prints their speed and when the run will be over."""
+    """Prints where a run goes on, and after the first steps their speed and when the run will be over."""
 
     def __init__(self) -> None:
         self.first: tuple[float, int, float] | None = None  # seconds, tokens and epochs after the first step
         self.is_said = False
+        self.began = 0.0  # in seconds of the whole run
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
+    ) -> None:
+        """Tell what is behind a run that goes on."""
+        self.began = state.seconds
+        if state.global_step:
+            with tqdm.external_write_mode():
+                say("resuming", f"from checkpoint-{state.global_step}, after {state.num_input_tokens_seen:,} tokens")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
         """Measure, and speak once."""
@@ -32,11 +42,21 @@ class SayDuration(TrainerCallback):
             return
         self.is_said = True
         with tqdm.external_write_mode():
-            say("speed", forecast(args, state, tokens / seconds, epochs / seconds))
+            say("speed", forecast(args, state, tokens / seconds, epochs / seconds, self.began))
 
 
-def forecast(args: TrainingArguments, state: TrainerState, tokens_per_second: float, epochs_per_second: float) -> str:
-    """What comes of a run at such a speed: how long it takes, or what it sees until its time is up."""
+def forecast(
+    args: TrainingArguments,
+    state: TrainerState,
+    tokens_per_second: float,
+    epochs_per_second: float,
+    began: float = 0.0,
+) -> str:
+    """What comes of a run at such a speed: how long it takes, or what it sees until its time is up.
+
+    Args:
+        began: after how many seconds of the run this part of it, which a limit in minutes is for, began.
+    """
     speed = f"{tokens_per_second:,.0f} tokens/s"
     if args.max_tokens:
         needed = (args.max_tokens - state.num_input_tokens_seen) / tokens_per_second
@@ -49,9 +69,12 @@ def forecast(args: TrainingArguments, state: TrainerState, tokens_per_second: fl
     else:
         needed = (args.num_train_epochs - state.epoch) / epochs_per_second
         what = f"the {args.num_train_epochs:g} epochs"
-    if not (args.max_tokens and args.max_minutes) or needed <= 60 * args.max_minutes:
+    if not (args.max_tokens and args.max_minutes):
         return f"{speed}: {what} will be done in {_minutes(needed)}"
-    share = (state.num_input_tokens_seen + 60 * args.max_minutes * tokens_per_second) / args.max_tokens
+    left = 60 * args.max_minutes - (state.seconds - began)
+    if needed <= left:
+        return f"{speed}: {what} will be done in {_minutes(needed)}"
+    share = (state.num_input_tokens_seen + left * tokens_per_second) / args.max_tokens
     return (
         f"{speed}: {what} would take {_minutes(needed)}, but the run ends after {args.max_minutes:g}, at about"
         f" {share:.0%} of them; --tokens {args.max_tokens} waits for all"
@@ -70,7 +93,7 @@ def say_if_stopped(clock: RunClock, options: PretrainingOptions) -> None:
     limit, tokens = clock.args.max_minutes, clock.args.max_tokens
     came = f"{clock.tokens:,} of {tokens:,} tokens ({clock.tokens / tokens:.0%}) in {counted(clock.step, 'step')}"
     say("stopped", f"after the limit of {limit:g} minutes, {came}")
-    if options.model is None:
+    if options.is_default:
         say("expect", what_to_expect(clock.tokens))
     go_on = options.command(resume=True, output_dir=clock.args.output_dir)
     if Processes.join().count > 1:
@@ -83,7 +106,7 @@ FEW_TOKENS = 150_000
 
 
 def what_to_expect(tokens: int) -> str:
-    """What a new model knows after so many tokens, measured with the smallest one and Python's documentation."""
+    """What a new model of the default size knows after so many tokens of Python's documentation, as was measured."""
     if tokens < FEW_TOKENS:
         return 'most guesses will be the most frequent words, such as "the"'
     return (

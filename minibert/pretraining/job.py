@@ -30,11 +30,10 @@ from minibert.text.dataset import PretrainingCollator, PretrainingDataset
 from minibert.text.packed import PackedCorpus, vocabulary_hash, vocabulary_name
 from minibert.text.tokenizer import BertTokenizer
 from minibert.training.arguments import TrainingArguments
-from minibert.training.checkpointing import checkpoints
 from minibert.training.distributed import Processes
 from minibert.training.metrics_log import METRICS_FILE
 from minibert.training.plots import plot_losses
-from minibert.training.run_folder import goes_on, keep_settings, last_used, next_unused, only_run_in
+from minibert.training.run_folder import goes_on, keep_settings, last_used, next_unused, only_run_in, settings_of
 from minibert.training.trainer import Trainer
 
 # About as many are held out, a twentieth of a small corpus: enough to measure with, and quick.
@@ -60,6 +59,8 @@ def pretrain(options: PretrainingOptions) -> None:
     processes = Processes.join()
     folder = _folder(options, processes)
     options = dataclasses.replace(options, resume=goes_on(folder, options.resume, [folder], processes))
+    if options.resume:
+        options = options.with_length_of(processes.gather(settings_of(folder))[0])
     # Locked from the start: nobody should hear after the corpus was read that the folder is taken.
     with only_run_in(folder, processes.is_first), _open_corpus(options) as (corpus, tokenizer):
         _pretrain(corpus, tokenizer, options, folder)
@@ -85,6 +86,8 @@ def _open_corpus(options: PretrainingOptions) -> Iterator[tuple[PackedCorpus, Be
         PackedCorpus.open(options.data)  # one that is not there must not be looked for on the hub
     vocabulary = options.tokenizer or options.model or options.data
     given = load_tokenizer(vocabulary) if vocabulary else None
+    if options.model is not None and given is not None:
+        _check_model(options.model, given, options)
     with ExitStack() as until_the_end:
         if options.data is None:
             once = prepared_once(options.corpus, given, options.vocab_size or DEFAULT_VOCAB_SIZE)
@@ -134,8 +137,6 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
     if not options.resume:
         say("before", _describe(evaluate_pretraining(model, held_out_set, collator)))
     _keep_settings(folder, corpus, tokenizer, options, recipe)
-    if options.resume:
-        say("resuming", f"from {checkpoints(folder)[-1]}")
     _train(model, tokenizer, dataset, collator, _arguments(folder, options, recipe), options)
     say("after", _describe(evaluate_pretraining(model, held_out_set, collator)))
 
@@ -146,7 +147,7 @@ def _pretrain(corpus: PackedCorpus, tokenizer: BertTokenizer, options: Pretraini
     say("written", f"{folder}: the checkpoint, {METRICS_FILE}, loss.png")
     sentences: Sequence[str] = PYTHON_SENTENCES
     if options.corpus is not None or options.data is not None:
-        sentences = [text for text, _ in hide_words(corpus, tokenizer, recipe.max_length, options.seed)]
+        sentences = [text for text, _ in hide_words(held_out, tokenizer, recipe.max_length, options.seed)]
     for sentence in sentences:
         say("fill", f"{sentence}  →  {guesses(model, tokenizer, sentence)}")
 
@@ -163,10 +164,9 @@ def _identity(corpus: PackedCorpus) -> str:
 def _keep_settings(
     folder: Path, corpus: PackedCorpus, tokenizer: BertTokenizer, options: PretrainingOptions, recipe: Preset
 ) -> None:
-    """Write down every number of a new run, with its length, which alone may change when it goes on."""
+    """Write down every number of a run, with its length, which alone may change when it goes on."""
     text = {"corpus": _identity(corpus), "vocabulary": vocabulary_name(tokenizer)}
-    length = {} if options.resume else options.length
-    keep_settings(folder, text | options.settings(recipe) | length, options.resume)
+    keep_settings(folder, text | options.settings(recipe), options.resume, changeable=options.length_settings)
 
 
 def _model(tokenizer: BertTokenizer, options: PretrainingOptions) -> tuple[BertForPreTraining, Preset]:
@@ -184,13 +184,6 @@ def _model(tokenizer: BertTokenizer, options: PretrainingOptions) -> tuple[BertF
                 **recipe.config,
             )
         )
-    if len(tokenizer) > model.config.vocab_size:
-        raise ValueError(
-            f"--tokenizer has {len(tokenizer)} word pieces, but the model of --model only {model.config.vocab_size};"
-            " leave --tokenizer out to use the model's own"
-        )
-    if options.model and options.tokenizer:
-        _check_same_vocabulary(tokenizer, options.tokenizer, options.model)
     config = model.config
     say(
         "model",
@@ -200,11 +193,19 @@ def _model(tokenizer: BertTokenizer, options: PretrainingOptions) -> tuple[BertF
     return model, recipe
 
 
-def _check_same_vocabulary(tokenizer: BertTokenizer, source: str, model: str) -> None:
-    """A model knows tokens by their numbers: under another vocabulary, all it has learnt is about other words."""
-    if vocabulary_hash(tokenizer) != vocabulary_hash(load_tokenizer(model)):
+def _check_model(model: str, tokenizer: BertTokenizer, options: PretrainingOptions) -> None:
+    """Refuse what does not go together with the model that the run goes on with, before any text is read."""
+    config = BertConfig.from_pretrained(model)
+    options.recipe(config)
+    if len(tokenizer) > config.vocab_size:
         raise ValueError(
-            f"--tokenizer {source} has another vocabulary than --model {model};"
+            f"--tokenizer has {len(tokenizer)} word pieces, but the model of --model only {config.vocab_size};"
+            " leave --tokenizer out to use the model's own"
+        )
+    # A model knows tokens by their numbers: under another vocabulary, all it has learnt is about other words.
+    if options.tokenizer and vocabulary_hash(tokenizer) != vocabulary_hash(load_tokenizer(model)):
+        raise ValueError(
+            f"--tokenizer {options.tokenizer} has another vocabulary than --model {model};"
             " leave --tokenizer out to use the model's own"
         )
 

@@ -1,7 +1,8 @@
 """What a user may choose about a pretraining run, what does not go together, and the command that goes on."""
 
 import shlex
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ DEFAULT_TOKENS = 5_300_000
 DEFAULT_LIMIT = 10.0  # minutes, after which a run that was not told how long it may be ends all the same
 
 # A trained model forgets what it knows at the rate at which a fresh one learns; google-research/bert's README advises
-# 2e-5 for going on with theirs.
+# 2e-5 for going on with theirs. That is a rate for AdamW, and the optimizer is AdamW then.
 ADAPTING_RATE = 5e-5
 
 DEFAULT_VOCAB_SIZE = 8192
+DEFAULT_PRESET = "tiny"
 
 _SIZE = ("layers", "hidden_size", "heads")
 _RECIPE = ("learning_rate", "batch_size", "max_length", "warmup_ratio", "weight_decay", "masking_rate")
@@ -35,7 +37,7 @@ class PretrainingOptions:
     data: str | None = None  # instead of a corpus: what `minibert prepare` made of it
     tokenizer: str | None = None  # None: train a vocabulary on the corpus
     model: str | None = None  # None: start from fresh weights
-    preset: str = "tiny"
+    preset: str | None = None  # None: DEFAULT_PRESET
     vocab_size: int | None = None  # None: DEFAULT_VOCAB_SIZE
 
     # None: what the preset says, or follows from the size.
@@ -61,7 +63,7 @@ class PretrainingOptions:
 
     def check(self) -> None:
         """Raise `ValueError`, naming the option, for what cannot be, or would have no effect."""
-        if self.preset not in PRESETS:
+        if self.preset is not None and self.preset not in PRESETS:
             raise ValueError(f"--preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
         for name in (*_SIZE, *_LENGTH, "batch_size", "learning_rate", "vocab_size"):
             self._require(name, lambda number: 0 < number < float("inf"), "above 0")
@@ -83,7 +85,7 @@ class PretrainingOptions:
             )
         if len(given := [_flag(name) for name in _LENGTH if getattr(self, name) is not None]) > 1:
             raise ValueError(f"{' and '.join(given)} both say how long the run is: give one of them")
-        sizes = [_flag(name) for name in _SIZE if getattr(self, name) is not None]
+        sizes = [_flag(name) for name in ("preset", *_SIZE) if getattr(self, name) is not None]
         if self.model is not None and sizes:
             raise ValueError(f"{sizes[0]} is the size of a new model, but --model has one: leave one of them out")
         if self.model is None:
@@ -96,12 +98,15 @@ class PretrainingOptions:
 
     def _check_size(self) -> None:
         _, hidden_size, heads = self._size
-        if hidden_size % heads:
-            raise ValueError(f"--hidden-size {hidden_size} cannot be shared by {heads} heads: change it, or --heads")
+        if hidden_size % heads or hidden_size == heads:
+            raise ValueError(
+                f"--hidden-size {hidden_size} cannot be shared by {heads} heads, at least two dimensions each: change"
+                " it, or --heads"
+            )
 
     @property
     def _size(self) -> tuple[int, int, int]:
-        layers, hidden_size, heads = SIZES[self.preset]
+        layers, hidden_size, heads = SIZES[self.preset or DEFAULT_PRESET]
         return self.layers or layers, self.hidden_size or hidden_size, self.heads or heads
 
     def recipe(self, config: BertConfig | None = None) -> Preset:
@@ -109,7 +114,7 @@ class PretrainingOptions:
 
         config: of the model that the run goes on with; None: it begins with a new one
         """
-        recipe = preset_of(*self._size).with_numbers(**{name: getattr(self, name) for name in _RECIPE})
+        recipe = preset_of(*self._size).with_changes(**{name: getattr(self, name) for name in _RECIPE})
         if config is None:
             return recipe
         if self.max_length and self.max_length > config.max_position_embeddings:
@@ -118,7 +123,14 @@ class PretrainingOptions:
                 f" {config.max_position_embeddings} positions; give no more"
             )
         fitting = min(recipe.max_length, config.max_position_embeddings)
-        return recipe.with_numbers(max_length=fitting, learning_rate=self.learning_rate or ADAPTING_RATE)
+        rate = self.learning_rate or ADAPTING_RATE
+        return recipe.with_changes(max_length=fitting, learning_rate=rate, optim="adamw_torch_fused")
+
+    @property
+    def is_default(self) -> bool:
+        """Whether a new model of the default size reads the default text."""
+        elsewhere = ("corpus", "data", "tokenizer", "model", "preset", "vocab_size", *_SIZE)
+        return all(getattr(self, name) is None for name in elsewhere)
 
     @property
     def has_default_length(self) -> bool:
@@ -137,9 +149,23 @@ class PretrainingOptions:
     def settings(self, recipe: Preset) -> dict[str, Any]:
         """All numbers that make a run the same run, those of the preset among them; its length is none of them."""
         numbers = {name: getattr(recipe, name, recipe.arguments.get(name)) for name in _RECIPE}
-        size = dict(zip(_SIZE, self._size, strict=True)) if self.model is None else {}
-        chosen = {name: getattr(self, name) for name in ("model", "preset")}
-        return chosen | size | numbers | {"whole_word_masking": self.whole_word_masking, "seed": self.seed}
+        preset = {"preset": self.preset or DEFAULT_PRESET}
+        size = preset | dict(zip(_SIZE, self._size, strict=True)) if self.model is None else {}
+        chosen = {"whole_word_masking": self.whole_word_masking, "seed": self.seed}
+        return {"model": self.model} | size | numbers | chosen
+
+    @property
+    def length_settings(self) -> dict[str, Any]:
+        """How long the run is, by the names of the options."""
+        if self.has_default_length:
+            return {"tokens": DEFAULT_TOKENS, "minutes": DEFAULT_LIMIT, "epochs": None}
+        return {name: getattr(self, name) for name in _LENGTH}
+
+    def with_length_of(self, settings: Mapping[str, Any]) -> "PretrainingOptions":
+        """The same, but where they say nothing of the length, with that of a run with such `settings`."""
+        begun: dict[str, Any] = {name: settings.get(name) for name in _LENGTH}
+        has_default = sum(number is not None for number in begun.values()) != 1
+        return self if has_default or not self.has_default_length else replace(self, **begun)
 
     def command(self, **changes: Any) -> str:
         """What to type for a run with these options, and with some `changes`."""

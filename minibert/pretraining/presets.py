@@ -18,9 +18,9 @@ class Preset:
     batch_size: int = 16
     arguments: dict[str, Any] = field(default_factory=dict)  # fields of TrainingArguments
 
-    def with_numbers(self, **numbers: float | None) -> "Preset":
-        """The same with other numbers in some places; None leaves the preset's."""
-        chosen: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
+    def with_changes(self, **changes: float | str | None) -> "Preset":
+        """The same with other values in some places; None leaves the preset's."""
+        chosen: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
         arguments = {name: chosen.pop(name) for name in self.arguments if name in chosen}
         return replace(self, arguments=self.arguments | arguments, **chosen)
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,24 +133,33 @@ def _refuse_model(output_dir: Path) -> None:
         )
 
 
-def keep_settings(output_dir: Path, settings: dict[str, Any], resume: bool) -> None:
+def keep_settings(
+    output_dir: Path, settings: dict[str, Any], resume: bool, changeable: Mapping[str, Any] | None = None
+) -> None:
     """Write down in `output_dir` what a run begins with; when it goes on, compare that with what it has now.
 
     Args:
         settings: names and values, as JSON has them: all that must stay the same for it to be the same run.
+        changeable: what is written down, too, and may be another when it goes on.
 
     Raises: `ResumeError` naming every setting that differs.
     """
     path = output_dir / SETTINGS_FILE
-    if resume and path.is_file():
-        begun = read_json(path)
+    begun = settings_of(output_dir)
+    if resume and begun:
         other = [f"{name} was {begun.get(name)}, is {now}" for name, now in settings.items() if begun.get(name) != now]
         if other:
             raise ResumeError(
                 f"--resume: {output_dir} holds another run: {'; '.join(other)}. Give the options that it began with,"
                 " or choose another folder for a new run"
             )
-    elif Processes.join().is_first:
-        if resume:
-            logger.warning("%s is missing, so nobody knows whether these are the options that the run began with", path)
-        write_text(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    elif resume:
+        logger.warning("%s is missing, so nobody knows whether these are the options that the run began with", path)
+    if Processes.join().is_first:
+        write_text(path, json.dumps(settings | dict(changeable or {}), indent=2, ensure_ascii=False) + "\n")
+
+
+def settings_of(output_dir: Path) -> dict[str, Any]:
+    """What `keep_settings` wrote down there; empty if it did not."""
+    path = output_dir / SETTINGS_FILE
+    return read_json(path) if path.is_file() else {}
