@@ -204,7 +204,8 @@ print(f"ln V = {math.log(V):.2f}, unigram entropy {unigram_entropy:.2f}, ln 2 = 
 #
 # The loop is the one that notebook 6 ended with: take a batch, compute its loss, clip the gradients, and make a step of
 # AdamW. The learning rate rises for a tenth of the run and then falls. `scripts/pretrain.py` does the same, with a
-# progress bar and checkpoints.
+# progress bar and checkpoints, and with Muon, a newer optimizer, for the matrices of the layers
+# ([docs/recipe.md](../docs/recipe.md#muon-for-the-matrices)).
 
 
 # %%

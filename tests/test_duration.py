@@ -23,7 +23,8 @@ from minibert.training.distributed import Processes
         ),
         ({"max_tokens": 10**7}, "in 13.9 hours"),
         ({"max_minutes": 2}, "200 tokens/s: 2 minutes are 23,000 tokens, 11.5 epochs"),
-        ({"num_train_epochs": 3.5}, "the 3.5 epochs will be done in 0.5 minutes"),
+        ({"num_train_epochs": 3.5}, "the 3.5 epochs will be done in 30 seconds"),
+        ({"max_tokens": 900}, "the 900 tokens will be done in 0 seconds"),
     ],
 )
 def test_forecast(arguments, said):
@@ -52,7 +53,7 @@ def test_what_was_measured_is_expected_of_no_other_run(capsys, options, is_expec
     arguments = TrainingArguments("run", max_tokens=10_000, max_minutes=0.5)
     clock = RunClock(arguments, 100, Processes.join())
     clock.tick(200)
-    say_if_stopped(clock, PretrainingOptions(**options))
+    say_if_stopped(clock, PretrainingOptions(**options), steps_taken=1)
     assert ("expect " in capsys.readouterr().out) == is_expected
 
 
@@ -74,4 +75,4 @@ def test_a_trainer_tells_it(tmp_path, capsys, monkeypatch):
 
 def test_what_to_expect():
     assert 'such as "the"' in what_to_expect(50_000)
-    assert "between 6.5 and 4.0" in what_to_expect(1_000_000)
+    assert "between 6.6 and 4.0" in what_to_expect(1_000_000)

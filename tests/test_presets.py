@@ -21,6 +21,7 @@ def test_the_rule_gives_what_was_measured():
     for name, rate in (("tiny", 2e-3), ("mini", 1e-3)):
         preset = PRESETS[name]
         assert preset.arguments["learning_rate"] == rate and preset.arguments["warmup_ratio"] == 0.05
+        assert preset.arguments["optim"] == "muon"
         assert (preset.config["initializer_range"], preset.masking_rate, preset.batch_size) == (0.08, 0.3, 16)
 
 

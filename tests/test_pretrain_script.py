@@ -218,6 +218,7 @@ def test_a_run_that_goes_on_keeps_its_length(capsys, corpus, tmp_path):
         settings = json.loads((tmp_path / "settings.json").read_text())
         assert (settings["tokens"], settings["minutes"], settings["epochs"]) == (length, None, None)
         steps.append(json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["step"])
+        assert ("finished " in ending.out) == (more == ("--resume",))
     assert steps[0] == steps[1] < steps[2] == steps[3]
 
 

@@ -21,12 +21,13 @@ class SayDuration(TrainerCallback):
         self.first: tuple[float, int, float] | None = None  # seconds, tokens and epochs after the first step
         self.is_said = False
         self.began = 0.0  # in seconds of the whole run
+        self.began_at = 0  # step
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
     ) -> None:
         """Tell what is behind a run that goes on."""
-        self.began = state.seconds
+        self.began, self.began_at = state.seconds, state.global_step
         if state.global_step:
             with tqdm.external_write_mode():
                 say("resuming", f"from checkpoint-{state.global_step}, after {state.num_input_tokens_seen:,} tokens")
@@ -59,7 +60,7 @@ def forecast(
     """
     speed = f"{tokens_per_second:,.0f} tokens/s"
     if args.max_tokens:
-        needed = (args.max_tokens - state.num_input_tokens_seen) / tokens_per_second
+        needed = max(0, args.max_tokens - state.num_input_tokens_seen) / tokens_per_second
         what = f"the {args.max_tokens:,} tokens"
     elif args.max_minutes:
         rest = 60 * args.max_minutes - state.seconds
@@ -67,7 +68,7 @@ def forecast(
         epochs = state.epoch + rest * epochs_per_second
         return f"{speed}: {args.max_minutes:g} minutes are {tokens:,.0f} tokens, {epochs:.1f} epochs"
     else:
-        needed = (args.num_train_epochs - state.epoch) / epochs_per_second
+        needed = max(0, args.num_train_epochs - state.epoch) / epochs_per_second
         what = f"the {args.num_train_epochs:g} epochs"
     if not (args.max_tokens and args.max_minutes):
         return f"{speed}: {what} will be done in {_minutes(needed)}"
@@ -82,12 +83,20 @@ def forecast(
 
 
 def _minutes(seconds: float) -> str:
+    if seconds < 60:
+        return counted(round(seconds), "second")
     minutes = seconds / 60
     return f"{minutes:.1f} minutes" if minutes < 100 else f"{minutes / 60:.1f} hours"
 
 
-def say_if_stopped(clock: RunClock, options: PretrainingOptions) -> None:
-    """Where the time was up before the tokens were, print how far the run came, what that means, and how to go on."""
+def say_if_stopped(clock: RunClock, options: PretrainingOptions, steps_taken: int) -> None:
+    """Where there was nothing to train any more, or the time was up before the tokens, print that and how to go on.
+
+    Args:
+        steps_taken: since the run began, or went on.
+    """
+    if not steps_taken:
+        say("finished", "the run has its whole length, so nothing was trained; give a greater one to go on")
     if not clock.args.max_tokens or clock.tokens >= clock.args.max_tokens:
         return
     limit, tokens = clock.args.max_minutes, clock.args.max_tokens
@@ -110,6 +119,6 @@ def what_to_expect(tokens: int) -> str:
     if tokens < FEW_TOKENS:
         return 'most guesses will be the most frequent words, such as "the"'
     return (
-        "something between a new model and a whole run: of Python's documentation, a held-out MLM loss between 6.5 and"
-        " 4.0, and an accuracy between 4% and 34%"
+        "something between a new model and a whole run: of Python's documentation, a held-out MLM loss between 6.6 and"
+        " 4.0, and an accuracy between 4% and 35%"
     )

@@ -237,9 +237,10 @@ def _train(
             module.p = 0.0
     # On a CPU the explicit attention is the faster one for heads as small as these.
     model.config.attn_implementation = "sdpa" if torch.cuda.is_available() else "eager"
-    trainer = Trainer(model, arguments, collator, dataset, processing_class=tokenizer, callbacks=[SayDuration()])
+    duration = SayDuration()
+    trainer = Trainer(model, arguments, collator, dataset, processing_class=tokenizer, callbacks=[duration])
     trainer.train(resume_from_checkpoint=options.resume)
-    say_if_stopped(trainer.clock, options)
+    say_if_stopped(trainer.clock, options, trainer.clock.step - duration.began_at)
 
 
 def _describe(metrics: dict[str, float]) -> str:

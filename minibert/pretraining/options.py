@@ -12,8 +12,8 @@ from minibert.pretraining.presets import PRESETS, SIZES, Preset, preset_of
 
 DEFAULT_FOLDER = Path("runs/pretrain")
 
-# What four minutes are on the machine of the README, at the 22,200 tokens a second of "tiny". Minutes may be a handful
-# of steps on a machine that is slow, or busy with something else; tokens teach the same everywhere.
+# About five minutes of "tiny" on two cores with bfloat16 instructions, and eight without. Minutes may be a handful of
+# steps on a machine that is slow, or busy with something else; tokens teach the same everywhere.
 DEFAULT_TOKENS = 5_300_000
 DEFAULT_LIMIT = 10.0  # minutes, after which a run that was not told how long it may be ends all the same
 

@@ -30,9 +30,9 @@ def preset_of(layers: int, hidden_size: int, heads: int) -> Preset:
 
     The rule: the peak learning rate falls as the width grows, 2e-3 at 128, 1e-3 at 256 and so on. The weights start
     with four times the usual deviation, because a small model with weights as small as a large one's hardly moves at
-    first; beyond a width of 256 that falls with the width, too, towards the usual 0.02 at 768. From a width of 256 on,
-    Muon updates the matrices of the layers; at 128, what its steps save is not worth their time. All else is the same
-    for every size: 16 pairs of 128 tokens, 30 % of them hidden, 5 % of the run for the warm-up, a weight decay of 0.01.
+    first; beyond a width of 256 that falls with the width, too, towards the usual 0.02 at 768. All else is the same for
+    every size: 16 pairs of 128 tokens, 30 % of them hidden, 5 % of the run for the warm-up, a weight decay of 0.01, and
+    Muon for the matrices of the layers.
 
     "tiny" and "mini" were measured; what the rule says of the larger ones is an extrapolation, and a place to start.
     """
@@ -51,7 +51,7 @@ def preset_of(layers: int, hidden_size: int, heads: int) -> Preset:
             "warmup_ratio": 0.05,
             # Most batches then are full rectangles, all of one shape: bfloat16 on a CPU compiles every new one.
             "group_by_length": True,
-            "optim": "muon" if hidden_size >= 256 else "adamw_torch_fused",
+            "optim": "muon",
         },
     )
 

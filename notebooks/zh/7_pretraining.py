@@ -193,7 +193,7 @@ print(f"ln V = {math.log(V):.2f}, unigram entropy {unigram_entropy:.2f}, ln 2 = 
 # %% [markdown]
 # ## 训练
 #
-# 训练循环就是第 6 课最后的那个：取一个批次，算损失，算梯度，裁剪，用 AdamW 走一步；学习率在前十分之一里上升，然后下降。`scripts/pretrain.py` 做的也是这些，另有进度条和检查点。
+# 训练循环就是第 6 课最后的那个：取一个批次，算损失，算梯度，裁剪，用 AdamW 走一步；学习率在前十分之一里上升，然后下降。`scripts/pretrain.py` 做的也是这些，另有进度条和检查点，并且用较新的优化器 Muon 更新各层的矩阵（[docs/zh/recipe.md](../../docs/zh/recipe.md#各层的矩阵用-muon)）。
 
 
 # %%
