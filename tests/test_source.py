@@ -60,6 +60,12 @@ def test_an_error_in_a_later_part_names_the_line(tmp_path, monkeypatch):
         list(CorpusSource([tmp_path]))
 
 
+def test_a_file_that_is_gone_is_named(tmp_path):
+    for name in ("a.txt", "a.jsonl"):
+        with pytest.raises(CorpusError, match=rf"{name}: cannot be read \(No such file or directory\)\."):
+            list(corpus_module.parts_of(tmp_path / name))
+
+
 def test_any_number_of_processes_makes_the_same_bytes(tmp_path):
     text = tmp_path / "texts"
     text.mkdir()

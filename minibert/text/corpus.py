@@ -117,19 +117,23 @@ class Part(NamedTuple):
 def parts_of(file: Path) -> Iterator[Part]:
     """The file in parts of `PART_BYTES` or more; whole, where it is small, or one cannot begin in the middle.
 
-    That is so in compressed files, and in those that do not say where a document ends.
+    That is so in compressed files, and in those that do not say where a document ends. Raises `CorpusError` naming
+    the file if it cannot be read.
     """
     has_separators = not is_jsonl(file) and _has_separators(file)
     is_whole = file.name.lower().endswith(".gz") or not (has_separators or is_jsonl(file))
-    if is_whole or file.stat().st_size <= PART_BYTES:
-        yield Part(file, has_separators=has_separators)
-        return
     start, number = 0, 1
-    with file.open("rb") as stream:
-        while block := stream.read(PART_BYTES):
-            n_lines = block.count(b"\n") + _read_to_end_of_document(stream, block.endswith(b"\n"), has_separators)
-            yield Part(file, Section(start, stream.tell() - start, number), has_separators)
-            start, number = stream.tell(), number + n_lines
+    try:
+        if is_whole or file.stat().st_size <= PART_BYTES:
+            yield Part(file, has_separators=has_separators)
+            return
+        with file.open("rb") as stream:
+            while block := stream.read(PART_BYTES):
+                n_lines = block.count(b"\n") + _read_to_end_of_document(stream, block.endswith(b"\n"), has_separators)
+                yield Part(file, Section(start, stream.tell() - start, number), has_separators)
+                start, number = stream.tell(), number + n_lines
+    except OSError as error:
+        raise CorpusError(f"{file}: cannot be read ({error.strerror or error}).") from error
 
 
 def _read_to_end_of_document(stream: BufferedReader, at_line_start: bool, has_separators: bool) -> int:
