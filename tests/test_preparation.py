@@ -170,3 +170,5 @@ def test_examples_show_what_the_model_sees(dataset):
 def test_no_example_more_than_asked_for(dataset):
     assert len(list(show_examples(dataset, known_words(), 1))) == 1
     assert not list(show_examples(dataset, known_words(), 0))
+    every = list(show_examples(dataset, known_words(), 2 * len(dataset)))
+    assert len(every) == len(set(every)) == len(dataset)

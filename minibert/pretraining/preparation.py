@@ -182,8 +182,8 @@ def say_pairs(dataset: PretrainingDataset) -> None:
 
 
 def show_examples(dataset: PretrainingDataset, tokenizer: BertTokenizer, count: int) -> Iterator[str]:
-    """`count` examples from all over the epoch, each as a paragraph: what the model reads, and what it must say."""
-    for index in np.linspace(0, len(dataset) - 1, count).astype(int).tolist():
+    """`count` examples (or all there are) from all over the epoch, each as a paragraph: what is read, what to say."""
+    for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int).tolist():
         example = dataset[index]
         label = "B follows A" if example["next_sentence_label"] == IS_NEXT else "B is random"
         parts = {"reads": tokenizer.decode(example["input_ids"]), "answers": ", ".join(_answers(example, tokenizer))}
