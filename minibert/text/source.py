@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from minibert.text.corpus import CORPUS_SUFFIXES, Part, PseudoDocument, find_files, parts_of, read_part, refuse_empty
+from minibert.text.corpus import CORPUS_SUFFIXES, Part, PseudoDocument, find_files, parts_of, read_part
 from minibert.text.lines import CorpusError
 from minibert.text.stdlib_docs import python_documentation
 
@@ -117,7 +117,7 @@ class CorpusSource:
                 self._counted.add(counted.counts)
                 found += counted.counts[0]
             if not found:
-                refuse_empty(file)
+                raise CorpusError(f"{file}: no sentence in this file: it is empty or all blank. Remove it, or fill it.")
 
     def _in_processes(self, work: Work[T], parts: Iterable[Part]) -> Iterator[tuple[Part, Iterable[T], Counted]]:
         """Each part, what is made of it, and what has been counted when that has been taken."""
