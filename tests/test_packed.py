@@ -318,6 +318,21 @@ def test_split_shares_the_arrays(tokenizer):
     assert sum(part.n_tokens for part in parts) == 19 and all(part.n_tokens for part in parts)
 
 
+@pytest.mark.parametrize("block_tokens", [1, 7, 1000])
+def test_the_tokens_and_sentences_are_those_of_the_documents(tokenizer, monkeypatch, block_tokens):
+    monkeypatch.setattr(packed, "BLOCK_TOKENS", block_tokens)
+    corpus = PackedCorpus.from_documents(DOCUMENTS, tokenizer)
+    some = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[[0, 2]])
+    for part, ids, sentences in (
+        (corpus, corpus.ids.tolist(), [0, 1, 2, 3, 4, 5]),
+        (some, [*corpus.ids[:9].tolist(), *corpus.ids[13:].tolist()], [0, 1, 3, 4, 5]),
+    ):
+        blocks = list(part.tokens_in_blocks())
+        assert np.concatenate(blocks).tolist() == ids
+        assert len(blocks) == {1: part.n_documents, 7: 2, 1000: 1}[block_tokens]
+        assert part.sentences.tolist() == sentences
+
+
 def test_split_of_one_sentence_is_refused(tokenizer):
     with pytest.raises(CorpusError, match="single sentence"):
         PackedCorpus.from_documents([["the cat sat"]], tokenizer).split()

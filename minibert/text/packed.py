@@ -38,6 +38,8 @@ START_DTYPE = "<i8"
 # takes a multiple.
 BATCH_CHARACTERS = 1_000_000
 
+BLOCK_TOKENS = 1_000_000  # that are looked at together
+
 
 class PackedCorpus:
     """A tokenized corpus, or some of its documents.
@@ -139,6 +141,18 @@ class PackedCorpus:
     def n_documents(self) -> int:
         """How many documents these are."""
         return len(self.documents)
+
+    @property
+    def sentences(self) -> np.ndarray:
+        """The numbers of the sentences in these documents, (n_sentences,), as in `sentence_starts`."""
+        return np.concatenate([np.arange(first, end) for first, end in self.documents])
+
+    def tokens_in_blocks(self) -> Iterator[np.ndarray]:
+        """The token ids of these documents, some documents at a time: one by one takes long, all at once memory."""
+        spans = self.sentence_starts[self.documents]
+        block = (spans[:, 1] - spans[:, 0]).cumsum() // BLOCK_TOKENS
+        for some in np.split(spans, np.flatnonzero(np.diff(block)) + 1):
+            yield np.concatenate([self.ids[start:end] for start, end in some])
 
     @cached_property
     def sha256(self) -> str:
