@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+import transformers
 from script_runs import ROOT, call, start
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -121,12 +122,20 @@ def test_a_size_that_cannot_be_is_one_line(benchmarks, capsys):
 
 
 @pytest.mark.parametrize("form", ["as-it-comes", "best"])
-def test_the_race_trains_the_reference_and_saves_it(form, benchmarks, capsys, tmp_path):
+def test_the_race_trains_the_reference_and_saves_it(form, benchmarks, capsys, tmp_path, monkeypatch):
     text = "\n\n".join(f"The cat saw {n} dogs.\nIt ran away.\nThe dogs ran, too." for n in range(40))
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     prepare([str(tmp_path / "text.txt")], None, 60, tmp_path / "data")
     options = ("--data", tmp_path / "data", "--size", "tiny", "--form", form, "--output-dir", tmp_path / "out")
-    capsys.readouterr()
-    assert re.search(r"\d+ steps, 500 tokens in", call(capsys, "benchmark", "race", *options, "--tokens", 500).out)
+    read = []
+    forward = transformers.BertModel.forward
+
+    def watched(self, *arguments, attention_mask, **others):
+        read.append(int(attention_mask.sum()))
+        return forward(self, *arguments, attention_mask=attention_mask, **others)
+
+    monkeypatch.setattr(transformers.BertModel, "forward", watched)
+    said = call(capsys, "benchmark", "race", *options, "--tokens", 500).out
+    assert f"{len(read):,} steps, {sum(read):,} tokens in" in said and sum(read) != 500
     model = BertForPreTraining.from_pretrained(tmp_path / "out")
     assert (model.config.num_hidden_layers, model.config.hidden_size) == (2, 128)

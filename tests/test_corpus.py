@@ -7,14 +7,15 @@ import tracemalloc
 import pytest
 
 from minibert.text import corpus
-from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, PseudoDocument, files_passed_over, read_documents
+from minibert.text.corpus import PSEUDO_DOCUMENT_SENTENCES, PseudoDocument, files_passed_over
 from minibert.text.lines import CorpusError
+from minibert.text.source import CorpusSource
 
 
 def test_blank_lines_separate_documents(tmp_path):
     file = tmp_path / "corpus.txt"
     file.write_text("\n\nOne. Two.\nThree.\n \t\n\nFour.\n\n", encoding="utf-8")
-    assert list(read_documents([file])) == [["One.", "Two.", "Three."], ["Four."]]
+    assert list(CorpusSource([file])) == [["One.", "Two.", "Three."], ["Four."]]
 
 
 @pytest.mark.parametrize("ends", ["", "\n", "\n\n\n"])
@@ -22,17 +23,26 @@ def test_file_without_blank_lines_is_cut(tmp_path, ends):
     sentences = [f"Sentence number {i}." for i in range(2 * PSEUDO_DOCUMENT_SENTENCES + 3)]
     file = tmp_path / "long.txt"
     file.write_text(ends + "\n".join(sentences) + ends, encoding="utf-8")
-    documents = list(read_documents([file]))
+    documents = list(CorpusSource([file]))
     assert [len(document) for document in documents] == [PSEUDO_DOCUMENT_SENTENCES] * 2 + [3]
     assert [sentence for document in documents for sentence in document] == sentences
     assert [isinstance(document, PseudoDocument) for document in documents] == [True, True, False]
+
+
+def test_a_file_that_ends_where_it_would_be_cut_is_not_cut_there(tmp_path):
+    file = tmp_path / "long.txt"
+    for count in (1, 2):
+        file.write_text("Again and again. " * (count * PSEUDO_DOCUMENT_SENTENCES))
+        source = CorpusSource([file])
+        assert [len(document) for document in source] == [PSEUDO_DOCUMENT_SENTENCES] * count
+        assert source.n_cuts == count - 1
 
 
 def test_endless_document_is_cut(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "LONGEST_DOCUMENT_SENTENCES", 5)
     file = tmp_path / "corpus.txt"
     file.write_text("Aa. Bb. Cc. Dd. Ee. Ff. Gg.\n\nEnd.\n", encoding="utf-8")
-    assert [len(document) for document in read_documents([file])] == [5, 2, 1]
+    assert [len(document) for document in CorpusSource([file])] == [5, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +55,7 @@ def test_memory_does_not_grow_with_a_line(tmp_path, monkeypatch, text):
     for size in (500_000, 2_000_000):
         file.write_text(text * (size // len(text.encode())), encoding="utf-8")
         tracemalloc.start()
-        n_characters = sum(len(sentence) for document in read_documents([file]) for sentence in document)
+        n_characters = sum(len(sentence) for document in CorpusSource([file]) for sentence in document)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert n_characters > 0.8 * len(text.strip()) / len(text.encode()) * size
@@ -57,45 +67,45 @@ def test_the_parts_of_a_line_are_one_paragraph(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "LONGEST_LINE", 10)
     file = tmp_path / "corpus.txt"
     file.write_text("One. Two. Three. Fo ur.\n" + " " * 25 + "Five is.\n" + "x" * 10 + "\n" + " " * 25 + "\nSix.\n")
-    first, second = read_documents([file])
+    first, second = CorpusSource([file])
     assert "".join(first).replace(" ", "") == "One.Two.Three.Four.Fiveis.xxxxxxxxxx" and second == ["Six."]
 
 
 def test_a_long_text_in_json_is_cut(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "LONGEST_DOCUMENT_SENTENCES", 3)
     (tmp_path / "a.jsonl").write_text('{"text": "Aa. Bb. Cc. Dd."}\n{"text": "Ee."}\n')
-    assert list(read_documents([tmp_path])) == [["Aa.", "Bb.", "Cc."], ["Dd."], ["Ee."]]
+    assert list(CorpusSource([tmp_path])) == [["Aa.", "Bb.", "Cc."], ["Dd."], ["Ee."]]
 
 
 def test_byte_order_mark_and_windows_lines(tmp_path):
     file = tmp_path / "windows.txt"
     file.write_bytes("\ufeffOne.\r\nTwo.\r\n\r\nThree.\r\n".encode())
-    assert list(read_documents([file])) == [["One.", "Two."], ["Three."]]
+    assert list(CorpusSource([file])) == [["One.", "Two."], ["Three."]]
 
 
 def test_jsonl_holds_one_document_per_line(tmp_path):
     file = tmp_path / "corpus.jsonl"
     records = [{"text": "One. Two.\n\nThree."}, {"text": " "}, {"text": "Vier.", "id": 7}]
     file.write_text("\n".join(map(json.dumps, records)) + "\n\n", encoding="utf-8")
-    assert list(read_documents([file])) == [["One.", "Two.", "Three."], ["Vier."]]
+    assert list(CorpusSource([file])) == [["One.", "Two.", "Three."], ["Vier."]]
 
 
 def test_gzip_of_both(tmp_path):
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"One.\n\nTwo.\n"))
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b'{"text": "Three."}\n'))
-    assert list(read_documents([tmp_path])) == [["One."], ["Two."], ["Three."]]
+    assert list(CorpusSource([tmp_path])) == [["One."], ["Two."], ["Three."]]
 
 
 def test_folder_is_read_recursively_and_sorted(tmp_path):
     for name in ["b/inner.txt", "a.text", "c.TXT", "notes.md", "table.csv"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"From {name}", encoding="utf-8")
-    found = [document[0] for document in read_documents([tmp_path])]
+    found = [document[0] for document in CorpusSource([tmp_path])]
     assert found == ["From a.text", "From b/inner.txt", "From c.TXT"]
     (tmp_path / "b" / ".hidden").write_text("x", encoding="utf-8")
     passed_over = files_passed_over([tmp_path, tmp_path / "a.text", "hf://datasets/owner/name/a.txt"])
     assert [file.name for file in passed_over] == ["notes.md", "table.csv"]
-    assert list(read_documents([tmp_path / "notes.md", str(tmp_path / "a.text")])) == [
+    assert list(CorpusSource([tmp_path / "notes.md", str(tmp_path / "a.text")])) == [
         ["From notes.md"],
         ["From a.text"],
     ]
@@ -111,7 +121,7 @@ def test_hub_address(tmp_path, monkeypatch):
         return str(file)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    assert list(read_documents(["hf://datasets/owner/name/folder/part.txt"])) == [["From the hub."]]
+    assert list(CorpusSource(["hf://datasets/owner/name/folder/part.txt"])) == [["From the hub."]]
     assert asked == [("owner/name", "folder/part.txt", "dataset")]
 
 
@@ -121,7 +131,7 @@ def test_hub_failure_names_the_address(monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     with pytest.raises(CorpusError, match=r"hf://datasets/owner/name/part\.txt: .*no network.*owner/name"):
-        read_documents(["hf://datasets/owner/name/part.txt"])
+        list(CorpusSource(["hf://datasets/owner/name/part.txt"]))
 
 
 BROKEN = {
@@ -148,7 +158,7 @@ def test_broken_file_is_named(tmp_path, name):
     content, message = BROKEN[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CorpusError, match=message):
-        list(read_documents([tmp_path]))
+        list(CorpusSource([tmp_path]))
 
 
 def test_paths_are_checked_before_anything_is_read(tmp_path):
@@ -156,8 +166,8 @@ def test_paths_are_checked_before_anything_is_read(tmp_path):
     good.write_text("Good.", encoding="utf-8")
     (tmp_path / "folder").mkdir()
     with pytest.raises(CorpusError, match=r"missing\.txt: no such file or folder"):
-        read_documents([good, tmp_path / "missing.txt"])
+        next(iter(CorpusSource([good, tmp_path / "missing.txt"])))
     with pytest.raises(CorpusError, match=r"folder: the folder holds no file that ends in \.txt"):
-        read_documents([good, tmp_path / "folder"])
+        next(iter(CorpusSource([good, tmp_path / "folder"])))
     with pytest.raises(CorpusError, match=r"expected hf://datasets/OWNER/NAME/path"):
-        read_documents(["hf://datasets/name"])
+        next(iter(CorpusSource([good, "hf://datasets/name"])))

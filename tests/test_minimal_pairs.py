@@ -24,6 +24,24 @@ def test_paradigms_come_from_the_uid_or_the_files_name(tmp_path):
     assert list(found) == ["agreement", "b", "a"]
 
 
+@pytest.mark.parametrize("name", ["z.jsonl", "z.jsonl.gz", "z.JSONL.GZ", "z.txt"])
+def test_the_name_is_that_without_its_suffixes(tmp_path, name):
+    text = f"{line()}\n{line(UID=None)}".encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.lower().endswith(".gz") else text)
+    assert read_minimal_pairs([tmp_path / name]) == {"z": [MinimalPair("It is.", "It are.")] * 2}
+
+
+@pytest.mark.parametrize(("uid", "name"), [({}, "agreement"), ({"UID": "a"}, "a")])
+def test_a_paradigm_of_two_files_is_refused(tmp_path, uid, name):
+    files = [tmp_path / folder / "agreement.jsonl" for folder in "pq"]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(line(**uid))
+    for first, second in (files, files[:1] * 2):
+        with pytest.raises(CorpusError, match=f"^{second}: the paradigm '{name}' comes from {first} already"):
+            read_minimal_pairs([first, second])
+
+
 def test_a_folder_is_its_files(tmp_path):
     for name in ("b.jsonl", "a.jsonl", "notes.txt"):
         (tmp_path / name).write_text(line())

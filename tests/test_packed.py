@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -118,7 +120,7 @@ def test_sentences_without_tokens_are_left_out(tokenizer):
 
 def test_documents_are_streamed(tmp_path, tokenizer, monkeypatch):
     monkeypatch.setattr(packed, "BATCH_CHARACTERS", 220)  # a document
-    path = tmp_path / ".packed.unfinished" / "ids.bin"
+    path = tmp_path / f".packed.{os.getpid()}.unfinished" / "ids.bin"
     written = []
 
     def documents():
@@ -147,10 +149,56 @@ def test_interrupted_build_leaves_the_old_one(tmp_path, tokenizer):
 
 
 def test_leftovers_of_a_killed_build_do_no_harm(tmp_path, tokenizer):
-    (tmp_path / ".packed.unfinished").mkdir()
-    (tmp_path / ".packed.unfinished" / "ids.bin").write_bytes(b"half")
+    left = tmp_path / f".packed.{os.getpid()}.unfinished"  # by one that happened to have the same number
+    left.mkdir()
+    (left / "ids.bin").write_bytes(b"half")
     PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["packed"]
+
+
+def test_two_builds_of_one_folder_do_not_disturb_each_other(tmp_path, tokenizer, monkeypatch):
+    def documents():
+        yield from DOCUMENTS[:2]
+        with monkeypatch.context() as other_process:
+            other_process.setattr(os, "getpid", lambda: 0)
+            PackedCorpus.build([["a dog"]], tokenizer, tmp_path / "packed", show_progress=False)
+        yield from DOCUMENTS[2:]
+
+    packed_last = PackedCorpus.build(documents(), tokenizer, tmp_path / "packed", show_progress=False)
+    assert decode(packed_last, tokenizer) == EXPECTED
+    assert [path.name for path in tmp_path.iterdir()] == ["packed"]
+
+
+def test_the_old_one_is_not_removed_before_the_new_one_is_there(tmp_path, tokenizer, monkeypatch):
+    folder = tmp_path / "packed"
+    PackedCorpus.build(DOCUMENTS, tokenizer, folder, show_progress=False)
+    remove, removed = shutil.rmtree, []
+
+    def watched(path, **options):
+        if path.exists():
+            removed.append(decode(PackedCorpus.open(path), tokenizer))
+            assert decode(PackedCorpus.open(folder), tokenizer) == [[["a", "dog"]]]
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    PackedCorpus.build([["a dog"]], tokenizer, folder, show_progress=False)
+    assert removed == [EXPECTED]
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_replaced(tmp_path, tokenizer):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "packed").symlink_to(tmp_path / "disk", target_is_directory=True)
+    for documents in (DOCUMENTS, [["a dog"]]):
+        PackedCorpus.build(documents, tokenizer, tmp_path / "packed", show_progress=False)
+    assert decode(PackedCorpus.open(tmp_path / "disk"), tokenizer) == [[["a", "dog"]]]
+    assert (tmp_path / "packed").is_symlink() and len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_current_folder_is_refused_before_anything_is_read(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, another in ((".", "data"), (str(tmp_path), str(tmp_path / "data"))):
+        with pytest.raises(CorpusError, match=rf"{folder}: is the current folder, .*\. Name another: {another}$"):
+            PackedCorpus.build(iter([]), tokenizer, folder, show_progress=False)
 
 
 def test_other_folders_are_not_overwritten(tmp_path, tokenizer):
@@ -180,9 +228,22 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, tokenizer, monkeypat
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"packed: no packed corpus can be written there \(Not a directory\)"):
+        PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "file" / "packed", show_progress=False)
     monkeypatch.setattr(packed, "_write", full)
     with pytest.raises(OSError, match=r"packed: no packed corpus can be written there \(No space left.*TMPDIR"):
         PackedCorpus.build(DOCUMENTS, tokenizer, tmp_path / "packed", show_progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_text_that_cannot_be_read_is_not_blamed_on_the_folder(tmp_path, tokenizer):
+    def documents():
+        yield ["a dog"]
+        raise PermissionError(errno.EACCES, "Permission denied", "texts")
+
+    with pytest.raises(CorpusError, match=r"^the text cannot be read \(.*Permission denied: 'texts'\)"):
+        PackedCorpus.build(documents(), tokenizer, tmp_path / "packed", show_progress=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -255,6 +316,21 @@ def test_split_shares_the_arrays(tokenizer):
     parts = corpus.split()
     assert all(part.ids is corpus.ids and part.sentence_starts is corpus.sentence_starts for part in parts)
     assert sum(part.n_tokens for part in parts) == 19 and all(part.n_tokens for part in parts)
+
+
+@pytest.mark.parametrize("block_tokens", [1, 7, 1000])
+def test_the_tokens_and_sentences_are_those_of_the_documents(tokenizer, monkeypatch, block_tokens):
+    monkeypatch.setattr(packed, "BLOCK_TOKENS", block_tokens)
+    corpus = PackedCorpus.from_documents(DOCUMENTS, tokenizer)
+    some = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[[0, 2]])
+    for part, ids, sentences in (
+        (corpus, corpus.ids.tolist(), [0, 1, 2, 3, 4, 5]),
+        (some, [*corpus.ids[:9].tolist(), *corpus.ids[13:].tolist()], [0, 1, 3, 4, 5]),
+    ):
+        blocks = list(part.tokens_in_blocks())
+        assert np.concatenate(blocks).tolist() == ids
+        assert len(blocks) == {1: part.n_documents, 7: 2, 1000: 1}[block_tokens]
+        assert part.sentences.tolist() == sentences
 
 
 def test_split_of_one_sentence_is_refused(tokenizer):

@@ -128,8 +128,14 @@ def test_unknown_tokens_are_counted_where_they_are():
     assert unknown_share(corpus, known_words().unk_token_id, len(known_words())) == 3 / 8
     first = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[::2])
     assert unknown_share(first, known_words().unk_token_id, len(known_words())) == 0
-    with pytest.raises(CorpusError, match=r"ids\.bin: damaged: it holds ids beyond 6\. Prepare"):
-        unknown_share(corpus, known_words().unk_token_id, 6)
+
+
+def test_ids_beyond_the_vocabulary_are_refused_by_the_name_of_their_file(tmp_path):
+    corpus = PackedCorpus.build([["ba be"], ["bi"]], known_words(), tmp_path / "packed", show_progress=False)
+    file = re.escape(str(tmp_path / "packed" / "ids.bin"))
+    for part in (corpus, *corpus.split()):
+        with pytest.raises(CorpusError, match=rf"^{file}: damaged: it holds ids beyond 5\. Prepare"):
+            unknown_share(part, known_words().unk_token_id, 5)
 
 
 def test_what_is_held_out_is_told(capsys):
@@ -170,3 +176,5 @@ def test_examples_show_what_the_model_sees(dataset):
 def test_no_example_more_than_asked_for(dataset):
     assert len(list(show_examples(dataset, known_words(), 1))) == 1
     assert not list(show_examples(dataset, known_words(), 0))
+    every = list(show_examples(dataset, known_words(), 2 * len(dataset)))
+    assert len(every) == len(set(every)) == len(dataset)

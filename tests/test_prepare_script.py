@@ -7,7 +7,10 @@ import pytest
 import script_runs
 
 from minibert.pretraining import job
+from minibert.pretraining.preparation import show_examples
+from minibert.pretraining.presets import PRESETS, Preset
 from minibert.text import source
+from minibert.text.dataset import PretrainingDataset
 from minibert.text.packed import PackedCorpus
 from minibert.text.tokenizer import BertTokenizer
 
@@ -54,6 +57,15 @@ def test_what_a_user_sees(prepared, corpus):
     assert re.search(r"seen +\d+\.\d% of the tokens in an epoch, \d+\.\d% in 20: ", ending.out)
     assert len(re.findall(r"reads    \[CLS\] .*\[MASK\]", ending.out)) == 2
     assert f"train on it: minibert pretrain --data {folder}" in ending.out
+
+
+def test_the_examples_are_those_of_training(prepared):
+    ending, folder = prepared
+    tokenizer = BertTokenizer.from_pretrained(folder)
+    packed, rate = PackedCorpus.open(folder, tokenizer), PRESETS["tiny"].masking_rate
+    dataset = PretrainingDataset(packed, tokenizer, Preset.max_length, 42, masking_rate=rate)
+    shown = list(show_examples(dataset, tokenizer, 2))
+    assert len(shown) == 2 and all(paragraph in ending.out for paragraph in shown)
 
 
 def test_what_lies_in_the_folder(prepared):

@@ -65,6 +65,21 @@ def test_perplexity(tokenizer, sentences):
     assert pseudo_perplexity(ours, tokenizer, sentences, lambda *_: [-1e9]) == math.inf  # it has diverged
 
 
+def test_predictions_that_are_no_numbers_are_refused(tokenizer, sentences):
+    """They would make the model infinitely perplexed, and all its preferences wrong."""
+    _, ours = model_pair("BertForMaskedLM")
+    bias = "bert.encoder.layer.1.output.dense.bias"
+    with torch.no_grad():
+        ours.get_parameter(bias)[0] = math.nan
+    with pytest.raises(ValueError, match=rf"^model: its predictions are NaN, because {bias} holds NaN or infinity; "):
+        pseudo_perplexity(ours, tokenizer, sentences)
+    with torch.no_grad():
+        ours.get_parameter(bias)[0] = 3e38
+        ours.get_input_embeddings().weight.fill_(3e38)
+    with pytest.raises(ValueError, match=r"NaN, because its numbers are too large for torch\.float32; "):
+        pseudo_log_likelihoods(ours, tokenizer, sentences)
+
+
 def test_a_model_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large(tokenizer, sentences):
     model = minibert.BertForMaskedLM(minibert.BertConfig(**TINY))
     with torch.no_grad():

@@ -60,6 +60,28 @@ def test_an_error_in_a_later_part_names_the_line(tmp_path, monkeypatch):
         list(CorpusSource([tmp_path]))
 
 
+@pytest.mark.parametrize(
+    "names", [("a.txt", "a.txt"), ("", "a.txt"), ("sub/../a.txt", ""), ("", "sub"), ("sub", "link.txt")]
+)
+def test_a_file_that_comes_twice_is_refused(tmp_path, names):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.txt").write_text("One.")
+    (tmp_path / "sub" / "b.txt").write_text("Two.")
+    if "link.txt" in names:
+        (tmp_path / "link.txt").symlink_to(tmp_path / "sub" / "b.txt")
+    first, second = (f"{tmp_path}/{name}" for name in names)
+    assert CorpusSource([first]).n_files and list(CorpusSource([second]))
+    with pytest.raises(CorpusError, match="is the same file as") as refused:
+        next(iter(CorpusSource([first, second])))
+    assert str(refused.value).count(first) and str(refused.value).count(second), refused.value
+
+
+def test_a_file_that_is_gone_is_named(tmp_path):
+    for name in ("a.txt", "a.jsonl"):
+        with pytest.raises(CorpusError, match=rf"{name}: cannot be read \(No such file or directory\)\."):
+            list(corpus_module.parts_of(tmp_path / name))
+
+
 def test_any_number_of_processes_makes_the_same_bytes(tmp_path):
     text = tmp_path / "texts"
     text.mkdir()

@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
     )
     say_vocabulary(tokenizer, options.tokenizer)
     say_tokens(corpus, tokenizer, options.tokenizer)
-    dataset = PretrainingDataset(corpus, tokenizer, Preset.max_length, options.seed)
+    dataset = PretrainingDataset(corpus, tokenizer, Preset.max_length, options.seed, masking_rate=Preset.masking_rate)
     say_pairs(dataset)
     for paragraph in show_examples(dataset, tokenizer, options.show):
         print(f"\n{paragraph}")

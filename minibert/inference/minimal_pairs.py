@@ -4,6 +4,7 @@ The judge is the pseudo-log-likelihood, the data are BLiMP's (Warstadt et al. 20
 as the agreement of a subject with its verb. A model that knows nothing is right half of the time.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -30,24 +31,34 @@ def read_minimal_pairs(paths: Sequence[str | Path], limit: int | None = None) ->
 
     A path is a file, perhaps gzipped, or a folder of `.jsonl` files. A line of a file is a JSON object with
     `sentence_good` and `sentence_bad`, and with the paradigm in `UID`; without that, the file's name is the paradigm.
-    Raises `CorpusError` naming file and line.
+    Raises `CorpusError` naming file and line, and both files where a paradigm comes from two, or from one named twice.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"--blimp-pairs must be at least 1, got {limit}")
     paradigms: dict[str, list[MinimalPair]] = {}
+    places: dict[str, Path] = {}
     for path in chain.from_iterable(find_files(str(path), SUFFIXES) for path in paths):
-        found = False
-        for number, line in numbered_lines(path):
-            if not line.strip():
-                continue
+        for name, pairs in _read_file(path).items():
+            if name in places:
+                raise CorpusError(
+                    f"{path}: the paradigm {name!r} comes from {places[name]} already. Leave one of them out, or give"
+                    " it another name, in the field 'UID' or as that of the file."
+                )
+            paradigms[name], places[name] = pairs[:limit], path
+    return paradigms
+
+
+def _read_file(path: Path) -> dict[str, list[MinimalPair]]:
+    file_name = Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+    paradigms = defaultdict(list)
+    for number, line in numbered_lines(path):
+        if line.strip():
             record = parse_record(path, number, line)
             pair = MinimalPair(*(_sentence(path, number, record, f"sentence_{name}") for name in MinimalPair._fields))
-            pairs = paradigms.setdefault(str(record.get("UID", path.stem)), [])
-            if limit is None or len(pairs) < limit:
-                pairs.append(pair)
-            found = True
-        if not found:
-            raise CorpusError(f"{path}: no minimal pair in this file: it is empty or all blank. Leave it out.")
+            uid = record.get("UID")
+            paradigms[file_name if uid is None else str(uid)].append(pair)
+    if not paradigms:
+        raise CorpusError(f"{path}: no minimal pair in this file: it is empty or all blank. Leave it out.")
     return paradigms
 
 

@@ -8,7 +8,7 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +52,7 @@ def pseudo_log_likelihoods(
     Args:
         sentences: the token ids of each, [CLS] first and [SEP] last. All between these two are scored, [UNK] too.
 
-    Raises `ValueError` for a sentence that is longer than the model.
+    Raises `ValueError` for a sentence that is longer than the model, and for a model whose predictions are NaN.
     """
     model.eval()
     device = model.device
@@ -64,8 +64,19 @@ def pseudo_log_likelihoods(
             for inputs, labels, rows in _masked_copies(torch.tensor(group, device=device), tokenizer.mask_token_id):
                 totals.index_add_(0, rows, _log_probabilities(model, inputs, labels))
                 bar.update(len(rows))
+            if totals.isnan().any():
+                _refuse_nan(model)
             scores |= zip(group, totals.tolist(), strict=True)
     return [scores.get(tuple(sentence), 0.0) for sentence in sentences]  # there is nothing to doubt in an empty one
+
+
+def _refuse_nan(model: BertForMaskedLM | BertForPreTraining) -> NoReturn:
+    damaged = next((name for name, weights in model.named_parameters() if not weights.isfinite().all()), None)
+    why = f"{damaged} holds NaN or infinity" if damaged else f"its numbers are too large for {model.dtype}"
+    raise ValueError(
+        f"model: its predictions are NaN, because {why}; training has diverged, or the file is damaged: take an earlier"
+        " checkpoint, or another copy"
+    )
 
 
 def _by_length(sentences: set[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:

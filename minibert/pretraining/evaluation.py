@@ -77,7 +77,7 @@ def spread_sentences(corpus: PackedCorpus, tokenizer: BertTokenizer, count: int,
 
     Each is its token ids with [CLS] and [SEP], cut at `max_length`.
     """
-    numbers = np.concatenate([np.arange(first, end) for first, end in corpus.documents])
+    numbers = corpus.sentences
     chosen = numbers[np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)]
     starts, ends = corpus.sentence_starts[chosen], corpus.sentence_starts[chosen + 1]
     ends = np.minimum(ends, starts + max_length - 2)
@@ -107,8 +107,8 @@ def score_text(
     dataset = PretrainingDataset(corpus, tokenizer, max_length, seed)
     say_pairs(dataset)
     metrics = evaluate_pretraining(model, dataset, PretrainingCollator(tokenizer.pad_token_id))
-    pairs = f"{len(dataset):,} pairs of up to {max_length} tokens"
-    mlm = f"loss {metrics['mlm_loss']:.3f}, accuracy {metrics['mlm_accuracy']:.1%}: 15% of {pairs} masked"
+    masked = f"{dataset.masking_rate:.0%} of {len(dataset):,} pairs of up to {max_length} tokens masked"
+    mlm = f"loss {metrics['mlm_loss']:.3f}, accuracy {metrics['mlm_accuracy']:.1%}: {masked}"
     nsp = f"accuracy {metrics['nsp_accuracy']:.1%}" if has_nsp_head else "the checkpoint has no such head"
     say("MLM", mlm)
     say("NSP", nsp)

@@ -2,8 +2,6 @@
 
 import random
 
-import numpy as np
-
 from minibert.inference.fill_mask import FillMaskPipeline
 from minibert.model.tasks import BertForPreTraining
 from minibert.text.packed import PackedCorpus
@@ -15,7 +13,7 @@ def hide_words(
 ) -> list[tuple[str, str]]:
     """At most `count` sentences of the corpus with one word replaced by [MASK], and the word."""
     rng = random.Random(seed)
-    numbers = np.concatenate([np.arange(first, end) for first, end in corpus.documents])
+    numbers = corpus.sentences
     lengths = corpus.sentence_starts[numbers + 1] - corpus.sentence_starts[numbers]
     candidates = numbers[(lengths >= 6) & (lengths <= min(20, max_length - 2))].tolist()
     sentences = []

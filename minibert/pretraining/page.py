@@ -4,6 +4,7 @@ import base64
 import html
 import tempfile
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,16 +71,15 @@ def write_page(
     scores: Sequence[tuple[str, str]],
     seed: int,
 ) -> None:
-    """Write the page about the model called `name` to `path`.
+    """Write the page about the model called `name` to `path`, where `check_page` has found nothing wrong.
 
     Args:
         corpus: the text that examples and words are taken from.
         scores: what was measured, names and values.
         seed: of the choice of examples.
 
-    Raises: what `check_page` raises.
+    Raises `OSError` naming `path` if it cannot be written after all.
     """
-    check_page(path, name)
     sections = [
         _curves(name),
         Section("Scores", header=("what", "score"), rows=scores),
@@ -154,9 +154,9 @@ def _draw_heads(attention: Tensor) -> bytes:
         axes.set(title=title, xlabel="head", xticks=range(heads), yticks=range(layers))
     panels[0].set_ylabel("layer")
     figure.colorbar(image, ax=panels, label="share of the attention")
-    with tempfile.TemporaryDirectory() as folder:
-        figure.savefig(Path(folder) / "heads.png", dpi=120)
-        return (Path(folder) / "heads.png").read_bytes()
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    return picture.getvalue()
 
 
 # --- two ways to write the same page --------------------------------------------------------------------

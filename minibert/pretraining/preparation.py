@@ -43,7 +43,7 @@ def prepare(
     The text is streamed, so a corpus may be larger than memory.
 
     Args:
-        paths: text files or folders, as for `read_documents`; None for Python's own documentation.
+        paths: text files or folders, as for `CorpusSource`; None for Python's own documentation.
         tokenizer: None to train a vocabulary of `vocab_size` word pieces, which reads the text once more.
         folder: where the arrays and the tokenizer go, see `PackedCorpus.build`.
         processes: how many share the work on files; what they write is the same for any number.
@@ -151,14 +151,14 @@ def unknown_share(corpus: PackedCorpus, unk_token_id: int, vocab_size: int) -> f
 
     Raises `CorpusError` for a token that is none of the `vocab_size`.
     """
-    spans = corpus.sentence_starts[corpus.documents]
-    bar = tqdm(spans, desc="looking for unknown words", unit=" documents", delay=2, leave=False)
     unknown = 0
-    for start, end in bar:
-        ids = corpus.ids[start:end]
-        if ids.max() >= vocab_size or ids.min() < 0:
-            raise CorpusError(f"ids.bin: damaged: it holds ids beyond {vocab_size:,}. Prepare the corpus again.")
-        unknown += int(np.count_nonzero(ids == unk_token_id))
+    with tqdm(total=corpus.n_tokens, desc="looking for unknown words", unit=" tokens", delay=2, leave=False) as bar:
+        for ids in corpus.tokens_in_blocks():
+            if ids.max() >= vocab_size or ids.min() < 0:
+                file = getattr(corpus.ids.base, "filename", "ids")  # of what lies in memory, there is none
+                raise CorpusError(f"{file}: damaged: it holds ids beyond {vocab_size:,}. Prepare the corpus again.")
+            unknown += int(np.count_nonzero(ids == unk_token_id))
+            bar.update(len(ids))
     return unknown / corpus.n_tokens
 
 
@@ -182,8 +182,8 @@ def say_pairs(dataset: PretrainingDataset) -> None:
 
 
 def show_examples(dataset: PretrainingDataset, tokenizer: BertTokenizer, count: int) -> Iterator[str]:
-    """`count` examples from all over the epoch, each as a paragraph: what the model reads, and what it must say."""
-    for index in np.linspace(0, len(dataset) - 1, count).astype(int).tolist():
+    """`count` examples (or all there are) from all over the epoch, each as a paragraph: what is read, what to say."""
+    for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int).tolist():
         example = dataset[index]
         label = "B follows A" if example["next_sentence_label"] == IS_NEXT else "B is random"
         parts = {"reads": tokenizer.decode(example["input_ids"]), "answers": ", ".join(_answers(example, tokenizer))}

@@ -15,8 +15,7 @@ LOOKS_AT = 0.5  # of its attention: so much on one offset, on average, and a hea
 
 def frequent_words(corpus: PackedCorpus, tokenizer: BertTokenizer, count: int = 10) -> list[str]:
     """`count` words, or all there are, from all over the most frequent ones of the text with four letters or more."""
-    spans = corpus.sentence_starts[corpus.documents]
-    counts = sum(np.bincount(corpus.ids[start:end], minlength=len(tokenizer)) for start, end in spans)
+    counts = sum(np.bincount(ids, minlength=len(tokenizer)) for ids in corpus.tokens_in_blocks())
     tokens = tokenizer.convert_ids_to_tokens(np.argsort(-np.asarray(counts), kind="stable").tolist())
     n_known = int(np.count_nonzero(counts))
     words = [token for token in tokens[:n_known] if token.isalpha() and len(token) >= 4][:FREQUENT_WORDS]

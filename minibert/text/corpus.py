@@ -7,10 +7,10 @@ corpus of many gigabytes costs no more memory than its longest document.
 
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -39,22 +39,6 @@ class PseudoDocument(list):
     """Sentences after which a file without blank lines was cut."""
 
 
-def read_documents(paths: Iterable[str | Path]) -> Iterator[list[str]]:
-    """The documents of all `paths`, in order, each as its list of sentences.
-
-    A path is a text file (UTF-8; any suffix), a `.jsonl` file with one document per line in the field `text`,
-    either of them compressed (`.gz`), a folder of such files (searched recursively, in sorted order), or
-    `hf://datasets/OWNER/NAME/path/of/file`, which is downloaded. In a text file a blank line ends a document,
-    as in google-research/bert; a longer file without blank lines is cut every `PSEUDO_DOCUMENT_SENTENCES` sentences
-    into instances of `PseudoDocument`.
-
-    Raises `CorpusError`: at once for a path that does not exist or a folder without text files, and while
-    reading for bytes that are not UTF-8, a broken line, or a file without a sentence.
-    """
-    files = [file for path in paths for file in find_files(str(path), CORPUS_SUFFIXES)]
-    return (document for file in files for document in _read_file(file))
-
-
 def find_files(path: str, suffixes: tuple[str, ...]) -> list[Path]:
     """The file at `path`, or those in the folder there whose names end so, sorted; `CorpusError` if there is none."""
     if path.startswith(HUB_PREFIX):
@@ -75,7 +59,7 @@ def find_files(path: str, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def files_passed_over(paths: Iterable[str | Path]) -> list[Path]:
-    """What `read_documents` does not read of the folders among `paths`, without hidden files.
+    """What is not read of the folders among `paths`, without hidden files.
 
     That is files of other names, links to folders, and links to nothing.
     """
@@ -117,19 +101,23 @@ class Part(NamedTuple):
 def parts_of(file: Path) -> Iterator[Part]:
     """The file in parts of `PART_BYTES` or more; whole, where it is small, or one cannot begin in the middle.
 
-    That is so in compressed files, and in those that do not say where a document ends.
+    That is so in compressed files, and in those that do not say where a document ends. Raises `CorpusError` naming
+    the file if it cannot be read.
     """
     has_separators = not is_jsonl(file) and _has_separators(file)
     is_whole = file.name.lower().endswith(".gz") or not (has_separators or is_jsonl(file))
-    if is_whole or file.stat().st_size <= PART_BYTES:
-        yield Part(file, has_separators=has_separators)
-        return
     start, number = 0, 1
-    with file.open("rb") as stream:
-        while block := stream.read(PART_BYTES):
-            n_lines = block.count(b"\n") + _read_to_end_of_document(stream, block.endswith(b"\n"), has_separators)
-            yield Part(file, Section(start, stream.tell() - start, number), has_separators)
-            start, number = stream.tell(), number + n_lines
+    try:
+        if is_whole or file.stat().st_size <= PART_BYTES:
+            yield Part(file, has_separators=has_separators)
+            return
+        with file.open("rb") as stream:
+            while block := stream.read(PART_BYTES):
+                n_lines = block.count(b"\n") + _read_to_end_of_document(stream, block.endswith(b"\n"), has_separators)
+                yield Part(file, Section(start, stream.tell() - start, number), has_separators)
+                start, number = stream.tell(), number + n_lines
+    except OSError as error:
+        raise CorpusError(f"{file}: cannot be read ({error.strerror or error}).") from error
 
 
 def _read_to_end_of_document(stream: BufferedReader, at_line_start: bool, has_separators: bool) -> int:
@@ -149,20 +137,6 @@ def read_part(part: Part) -> Iterator[list[str]]:
     return _read_jsonl(part) if is_jsonl(part.file) else _read_text(part)
 
 
-def refuse_empty(file: Path) -> NoReturn:
-    """Raise the `CorpusError` for a file without a document in any part."""
-    raise CorpusError(f"{file}: no sentence in this file: it is empty or all blank. Remove it, or fill it.")
-
-
-def _read_file(file: Path) -> Iterator[list[str]]:
-    found_any = False
-    for document in chain.from_iterable(map(read_part, parts_of(file))):
-        found_any = True
-        yield document
-    if not found_any:
-        refuse_empty(file)
-
-
 def _read_text(part: Part) -> Iterator[list[str]]:
     longest = LONGEST_DOCUMENT_SENTENCES if part.has_separators else PSEUDO_DOCUMENT_SENTENCES
     document: list[str] = []
@@ -171,10 +145,10 @@ def _read_text(part: Part) -> Iterator[list[str]]:
             yield document
             document = []
         for sentence in split_sentences(line):
-            document.append(sentence)
             if len(document) == longest:
                 yield document if part.has_separators else PseudoDocument(document)
                 document = []
+            document.append(sentence)
     if document:
         yield document
 

@@ -9,6 +9,7 @@ Tokenizing happens once; training then reads only the pages it touches, so a cor
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -36,6 +37,8 @@ START_DTYPE = "<i8"
 # So much text is tokenized in one call: enough to keep every core busy, little enough for memory, of which the library
 # takes a multiple.
 BATCH_CHARACTERS = 1_000_000
+
+BLOCK_TOKENS = 1_000_000  # that are looked at together
 
 
 class PackedCorpus:
@@ -66,25 +69,28 @@ class PackedCorpus:
         A `CorpusSource` of several processes is tokenized in these.
 
         The tokenizer is saved beside the arrays: they mean nothing without it. A packed corpus that is already
-        there is replaced, and only when the new one is whole. Raises `CorpusError` if the folder holds something
-        else as well, or if the documents hold no token, or, with `must_split`, a single sentence; and `OSError` naming
-        the folder if it cannot be written.
+        there is replaced, and only when the new one is whole; if `folder` is a link, the one that it leads to. Raises
+        `CorpusError` if the folder is the current one or holds something else as well, if the documents cannot be
+        read or hold no token, or, with `must_split`, a single sentence; and `OSError` naming the folder if it cannot
+        be written.
         """
         folder = Path(folder)
         check_replaceable(folder)
-        unfinished = folder.with_name(f".{folder.name}.unfinished")
+        place = folder.resolve()
+        # Names of this process alone: another one may be building into the same folder.
+        unfinished, old = (place.with_name(f".{place.name}.{os.getpid()}.{state}") for state in ("unfinished", "old"))
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
         try:
+            unfinished.mkdir(parents=True)
             work = partial(_tokenize, tokenizer.backend_tokenizer.to_str(), _dtype(tokenizer))
             pieces = documents.each(work) if isinstance(documents, CorpusSource) else work(documents)
-            n_sentences = _write(pieces, tokenizer, unfinished, show_progress)
+            n_sentences = _write(_read(pieces), tokenizer, unfinished, show_progress)
             if must_split:
                 _check_can_split(n_sentences)
             tokenizer.save_pretrained(unfinished)
-            if folder.exists():
-                shutil.rmtree(folder)
-            unfinished.rename(folder)
+            if place.exists():
+                place.rename(old)  # rather than removed: a kill in between would leave neither
+            unfinished.rename(place)
         except OSError as error:
             raise OSError(
                 f"{folder}: no packed corpus can be written there ({error.strerror or error}); make room, or choose"
@@ -92,6 +98,7 @@ class PackedCorpus:
             ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
         return cls.open(folder, tokenizer)
 
     @classmethod
@@ -135,9 +142,21 @@ class PackedCorpus:
         """How many documents these are."""
         return len(self.documents)
 
+    @property
+    def sentences(self) -> np.ndarray:
+        """The numbers of the sentences in these documents, (n_sentences,), as in `sentence_starts`."""
+        return np.concatenate([np.arange(first, end) for first, end in self.documents])
+
+    def tokens_in_blocks(self) -> Iterator[np.ndarray]:
+        """The token ids of these documents, some documents at a time: one by one takes long, all at once memory."""
+        spans = self.sentence_starts[self.documents]
+        block = (spans[:, 1] - spans[:, 0]).cumsum() // BLOCK_TOKENS
+        for some in np.split(spans, np.flatnonzero(np.diff(block)) + 1):
+            yield np.concatenate([self.ids[start:end] for start, end in some])
+
     @cached_property
     def sha256(self) -> str:
-        """Of the tokens of these documents, and of where each sentence and each document begins."""
+        """Of where these documents and all sentences begin, and of all of `ids`, other documents' tokens included."""
         digest = hashlib.sha256()
         for array in (self.documents, self.sentence_starts, self.ids):
             digest.update(np.ascontiguousarray(array).data)
@@ -176,9 +195,14 @@ def vocabulary_name(tokenizer: BertTokenizer) -> str:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise `CorpusError` if `folder` holds anything but a packed corpus: replacing it would delete the rest."""
+    """Raise `CorpusError` if `folder` holds anything but a packed corpus: replacing it would delete the rest.
+
+    The current folder is refused, too: whoever is in it would be left in one that is no more.
+    """
     if not folder.exists():
         return
+    if folder.samefile("."):
+        raise CorpusError(f"{folder}: is the current folder, which cannot be replaced. Name another: {folder / 'data'}")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
     others = sorted(found - {MANIFEST, *ARRAYS, *VOCABULARY_FILES, *CONFIG_FILES})
     if others:
@@ -200,6 +224,14 @@ class Piece(NamedTuple):
 
 def _dtype(tokenizer: BertTokenizer) -> str:
     return "<u2" if len(tokenizer) <= 2**16 else "<i4"
+
+
+def _read(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces; an `OSError` that comes with them is none of the folder they are written to."""
+    try:
+        yield from pieces
+    except OSError as error:
+        raise CorpusError(f"the text cannot be read ({error}). Check its files.") from error
 
 
 def _write(pieces: Iterable[Piece], tokenizer: BertTokenizer, folder: Path, show_progress: bool) -> int:

@@ -11,7 +11,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from minibert.text.corpus import CORPUS_SUFFIXES, Part, PseudoDocument, find_files, parts_of, read_part, refuse_empty
+from minibert.text.corpus import CORPUS_SUFFIXES, Part, PseudoDocument, find_files, parts_of, read_part
+from minibert.text.lines import CorpusError
 from minibert.text.stdlib_docs import python_documentation
 
 T = TypeVar("T")
@@ -47,10 +48,18 @@ class Counted:
 
 
 class CorpusSource:
-    """Documents, read anew from their files at every iteration and counted on the way.
+    """Documents, each a list of sentences, read anew from their files at every iteration and counted on the way.
 
-    paths: as for `read_documents`, which says what is raised; None for Python's own documentation
+    paths: None for Python's own documentation. Each is a text file (UTF-8; any suffix), a `.jsonl` file with one
+        document per line in the field `text`, either of them compressed (`.gz`), a folder of such files (searched
+        recursively, in sorted order), or `hf://datasets/OWNER/NAME/path/of/file`, which is downloaded. In a text file
+        a blank line ends a document, as in google-research/bert; a longer file without blank lines is cut every
+        `PSEUDO_DOCUMENT_SENTENCES` sentences into instances of `PseudoDocument`.
     processes: how many read the files; they change nothing but how long that takes
+
+    An iteration raises `CorpusError`: before it reads anything, for a path that does not exist, a folder without text
+    files or a file that is named twice; and on the way for a file that cannot be read, bytes that are not UTF-8, a
+    broken line, or a file without a sentence.
     """
 
     def __init__(self, paths: Sequence[str | Path] | None, processes: int = 1) -> None:
@@ -75,7 +84,21 @@ class CorpusSource:
     @property
     def n_files(self) -> int:
         """How many files the documents come from; none for Python's own documentation."""
-        return sum(len(find_files(str(path), CORPUS_SUFFIXES)) for path in self.paths or [])
+        return len(self._files())
+
+    def _files(self) -> list[Path]:
+        """Of all paths, in order; `CorpusError` if one comes twice."""
+        found: dict[Path, tuple[Path, str]] = {}
+        for path in map(str, self.paths or []):
+            for file in find_files(path, CORPUS_SUFFIXES):
+                place = f"{file} in the folder {path}" if Path(path).is_dir() else path
+                if same := found.get(file.resolve()):
+                    raise CorpusError(
+                        f"{place}: is the same file as {same[1]}. Leave one of them out: read twice, its text could be"
+                        " trained on and held out at once."
+                    )
+                found[file.resolve()] = file, place
+        return [file for file, _ in found.values()]
 
     def __iter__(self) -> Iterator[list[str]]:
         return self.each(iter)
@@ -86,8 +109,7 @@ class CorpusSource:
         if self.paths is None:
             yield from work(self._counted.pass_on(self._documentation))
             return
-        files = [file for path in self.paths for file in find_files(str(path), CORPUS_SUFFIXES)]
-        done = self._in_processes(work, (part for file in files for part in parts_of(file)))
+        done = self._in_processes(work, (part for file in self._files() for part in parts_of(file)))
         for file, parts in groupby(done, key=lambda part_done: part_done[0].file):
             found = 0
             for _, made, counted in parts:
@@ -95,7 +117,7 @@ class CorpusSource:
                 self._counted.add(counted.counts)
                 found += counted.counts[0]
             if not found:
-                refuse_empty(file)
+                raise CorpusError(f"{file}: no sentence in this file: it is empty or all blank. Remove it, or fill it.")
 
     def _in_processes(self, work: Work[T], parts: Iterable[Part]) -> Iterator[tuple[Part, Iterable[T], Counted]]:
         """Each part, what is made of it, and what has been counted when that has been taken."""

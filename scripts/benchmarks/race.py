@@ -43,10 +43,16 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 
 class Collator(PretrainingCollator):
-    """The same batches; the counts that only our models take are left out."""
+    """The same batches; the counts that only our models take are left out. Keeps how many real tokens each has."""
+
+    def __init__(self, pad_token_id: int) -> None:
+        super().__init__(pad_token_id)
+        self.tokens: list[int] = []
 
     def __call__(self, examples: list[Example]) -> dict[str, Tensor]:
-        return {name: x for name, x in super().__call__(examples).items() if isinstance(x, Tensor)}
+        batch = {name: x for name, x in super().__call__(examples).items() if isinstance(x, Tensor)}
+        self.tokens.append(int(batch["attention_mask"].sum()))
+        return batch
 
 
 class LabelledLogitsTrainer(transformers.Trainer):
@@ -76,15 +82,17 @@ def measure(options: argparse.Namespace) -> None:
     )
     trainer_class = LabelledLogitsTrainer if options.form == "best" else transformers.Trainer
     model = build_model(options.size, len(tokenizer), tokenizer.pad_token_id)
-    trainer = trainer_class(model, arguments, Collator(tokenizer.pad_token_id), dataset)
+    collator = Collator(tokenizer.pad_token_id)
+    trainer = trainer_class(model, arguments, collator, dataset)
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start
     model.save_pretrained(options.output_dir)
     tokenizer.save_pretrained(options.output_dir)
     print(describe_machine())
-    print(f"{options.form}, {settings}: {arguments.max_steps:,} steps, {options.tokens:,} tokens in {seconds / 60:.1f}")
-    print(f"minutes, {options.tokens / seconds:,.0f} tokens/s; written to {options.output_dir}")
+    tokens = sum(collator.tokens[: arguments.max_steps])  # it may have been asked for a batch more than was trained on
+    print(f"{options.form}, {settings}: {arguments.max_steps:,} steps, {tokens:,} tokens in {seconds / 60:.1f} minutes")
+    print(f"{tokens / seconds:,.0f} tokens/s; written to {options.output_dir}")
 
 
 def build_model(size: str, vocab_size: int, pad_token_id: int) -> transformers.BertForPreTraining:
