@@ -214,6 +214,7 @@ def test_a_page_is_written(capsys, folder, corpus, pairs, tmp_path, source):
     ending = evaluate(capsys, "--model", folder, *given, "--report", tmp_path / "page.md")
     assert ending.code == 0 and f"written     {tmp_path / 'page.md'}\n" in ending.out, ending.err
     page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert (f"| text | {corpus}: " in page) == (source == "corpus")
     assert ("| MLM | loss " in page) == (source == "corpus") and ("| minimal pairs: known | " in page) == (
         source == "blimp"
     )

@@ -35,6 +35,8 @@ def main(options: argparse.Namespace) -> None:
         if options.corpus or not paradigms:
             once = prepared_once(options.corpus, tokenizer, len(tokenizer))
             corpus = scored_part(until_the_end.enter_context(once)[0], options, tokenizer)
+            text = ", ".join(options.corpus or ["what `minibert pretrain` holds out of Python's documentation"])
+            scores.append(("text", f"{text}: {counted(corpus.n_tokens, 'token')}"))
             scores += score_text(model, tokenizer, has_nsp_head, corpus, PretrainingOptions.seed)
         elif options.report:  # it takes its examples from somewhere
             good = [[pair.good for pair in pairs] for pairs in paradigms.values()]

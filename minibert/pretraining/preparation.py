@@ -116,7 +116,8 @@ def _say_foreign(source: CorpusSource, tokenizer: BertTokenizer) -> None:
         say(
             "warning",
             f"{marks:.0%} of the characters are marks on others (vowels and tones of Thai, vowels of Hindi or Arabic),"
-            " and the vocabulary strips them, as it does with accents; take a --tokenizer with strip_accents=False",
+            " and the vocabulary strips them, as it does with accents; make a --tokenizer that keeps"
+            " them: docs/pretraining.md has the lines",
         )
 
 

@@ -5,6 +5,7 @@ that order, so where a document ends and where a sentence ends both matter. Ever
 corpus of many gigabytes costs no more memory than its longest document.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from itertools import groupby
@@ -192,9 +193,9 @@ def _text_field(file: Path, number: int, line: str) -> str:
     record = parse_record(file, number, line)
     text = record.get("text")
     if not isinstance(text, str):
-        found = f"its fields are {sorted(record)}" if text is None else f"it is a {type(text).__name__}"
+        found = f"it is {json.dumps(text)[:30]}" if "text" in record else f"the fields are {sorted(record)}"
+        advice = "Leave out" if "text" in record else "Rename the field that holds the text to 'text', or leave out"
         raise CorpusError(
-            f"{file}, line {number}: expected a string in the field 'text', but {found}. "
-            "Rename the field that holds the text to 'text'."
+            f"{file}, line {number}: expected a string in the field 'text', but {found}. {advice} this line."
         )
     return text

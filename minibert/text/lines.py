@@ -159,7 +159,11 @@ def parse_record(file: Path | str, number: int, line: str) -> dict:
         record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_fields)
     except (ValueError, RecursionError) as error:
         # The library counts lines of its own; in this one there is nothing to count.
-        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        reason = (
+            f"{error.msg.removesuffix(' at')} at column {error.colno}"
+            if isinstance(error, json.JSONDecodeError)
+            else error
+        )
         raise CorpusError(f"{file}, line {number}: not JSON ({reason}). Each line must be one JSON object.") from error
     if not isinstance(record, dict):
         raise CorpusError(f"{file}, line {number}: expected a JSON object, found {type(record).__name__}.")

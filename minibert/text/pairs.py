@@ -160,7 +160,7 @@ def seen_share(corpus: PackedCorpus, max_length: int, seed: int, epochs: int) ->
     """
     step = -(-corpus.n_tokens // MOST_WATCHED_TOKENS)
     part = PackedCorpus(corpus.ids, corpus.sentence_starts, corpus.documents[::step])
-    bar = tqdm(range(epochs), desc="looking what is seen", unit=" epochs", delay=2, leave=False)
+    bar = tqdm(range(epochs), desc="counting what is seen", unit=" epochs", delay=2, leave=False)
     pairs = np.concatenate([draw_pairs(part, max_length, seed, epoch) for epoch in bar])
     return covered_tokens(pairs[:, :4].reshape(-1, 2)) / part.n_tokens
 

@@ -38,7 +38,10 @@ def train_vocab(
         raise ValueError(f"vocab_size must be below 2^31, got {vocab_size}")
     counts = _count_words(texts, lowercase)
     if not counts:
-        raise ValueError("texts: expected at least one word to learn a vocabulary from, found none")
+        raise ValueError(
+            f"texts: expected at least one word of at most {MAX_WORD_LENGTH} characters to learn a vocabulary from,"
+            " found none. If there are no blanks between the words, as in Thai, put some there, with a word segmenter"
+        )
     alphabet, inner = _alphabet(counts)
     reserved = [*SPECIAL_TOKENS.values(), *alphabet, *(f"##{character}" for character in inner)]
     if len(reserved) > vocab_size:
