@@ -258,7 +258,7 @@ def _warn_if_little_was_learnt(fall: float) -> None:
         say(
             "warning",
             f"the loss has fallen by only {max(fall, 0):.2f}: the model knows little more than how frequent words are,"
-            " and they were counted before the first step; train longer",
+            " which was counted before the first step; train longer",
         )
 
 
