@@ -4,11 +4,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from minibert.training.arguments import TrainingArguments
 from minibert.training.clock import RunClock
 
-ALONE = SimpleNamespace(count=1, of_first=lambda value: value)
+ALONE = SimpleNamespace(count=1)
 
 
 @pytest.fixture
@@ -92,18 +93,19 @@ def test_tokens_per_second(now):
     assert clock.tokens_per_second == 100
 
 
-def test_several_processes_go_by_the_clock_of_the_first(now):
-    clock = make(max_minutes=1, processes=SimpleNamespace(count=2, of_first=lambda value: 33.0))
-    now.seconds += 10
-    clock.tick(tokens=50)
-    assert (clock.progress, clock.tokens) == (33 / 60, 100)
-
-
-def test_several_processes_agree_on_the_tokens(now):
-    """Each has other examples: the run would end in one of them, and the others would wait for it."""
-    clock = make(max_tokens=1000, processes=SimpleNamespace(count=2, of_first=lambda value: 70))
-    clock.tick(tokens=50)
-    assert (clock.progress, clock.tokens) == (0.14, 140)
+@pytest.mark.parametrize("arguments", [{"max_tokens": 1000}, {"max_minutes": 2}, {"max_steps": 5}])
+def test_several_processes_agree_on_tokens_and_seconds(now, arguments):
+    """Each has other examples and a clock of its own: the run would end in one of them, and others wait for it."""
+    others = torch.tensor([[20, 14.0], [30, 15.0]], dtype=torch.float64)
+    processes = SimpleNamespace(count=3, mean=lambda own: torch.cat([own[None], others]).mean(dim=0))
+    clock = make(processes=processes, **arguments)
+    for _ in range(2):
+        now.seconds += 10
+        clock.tick(tokens=51)
+    assert (clock.tokens, clock.seconds) == (2 * (51 + 20 + 30), 2 * 13)
+    assert clock.progress == pytest.approx(
+        {"max_tokens": 0.202, "max_minutes": 26 / 120, "max_steps": 0.4}[[*arguments][0]]
+    )
 
 
 def test_a_limit_of_minutes_is_one_of_each_call(now):

@@ -90,6 +90,29 @@ def test_gradients_are_still_there_after_a_step():
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
+def test_a_closure_computes_the_gradients_of_the_step():
+    with_closure, before = small_model(), small_model()
+    ours, expected = built(with_closure, "muon"), built(before, "muon")
+    losses = []
+    for seed in range(2):
+
+        def closure():
+            ours.zero_grad()
+            torch.manual_seed(seed)  # noqa: B023
+            loss = sum((torch.randn_like(p) * p).sum() for p in with_closure.parameters())
+            loss.backward()  # which needs what `step` otherwise does without
+            losses.append(loss)
+            return loss
+
+        give_gradients(with_closure, 7)  # old ones, which must not count
+        assert ours.step(closure) is losses[-1]
+        give_gradients(before, seed)
+        expected.step()
+    assert len(losses) == 2
+    pairs = zip(with_closure.parameters(), before.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
 def test_a_frozen_layer_stays():
     model = small_model()
     for parameter in model.bert.encoder.layer[0].parameters():

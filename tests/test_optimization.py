@@ -7,6 +7,8 @@ from reference import TINY, model_pair
 from torch import nn
 
 import minibert
+from minibert.training import muon
+from minibert.training.muon import orthogonalised
 from minibert.training.optimization import build_optimizer, layerwise_lr_scale, learning_rate_factor
 
 STEPS = 37
@@ -85,6 +87,20 @@ def test_frozen_parameters_are_left_out():
     model = tiny_model().freeze("encoder")
     trained = {id(p) for group in optimizer_of(model).param_groups for p in group["params"]}
     assert trained == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize(("bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_muon_multiplies_in_bfloat16_where_the_run_does(bf16, dtype, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        muon, "orthogonalised", lambda matrices: seen.append(matrices.dtype) or orthogonalised(matrices)
+    )
+    model = tiny_model()
+    optimizer = optimizer_of(model, optim="muon", bf16=bf16)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    assert set(seen) == {dtype}
 
 
 def test_twenty_steps_equal_plain_adamw():

@@ -32,8 +32,9 @@ def undisturbed(tmp_path_factory):
         {"gradient_accumulation_steps": 3, "per_device_train_batch_size": 3},
         {"group_by_length": True},
         {"logging_steps": 3, "save_steps": 5},  # the losses since the last log are part of the state
+        {"optim": "muon", "weight_decay": 0.1},
     ],
-    ids=["steps", "epochs", "epoch ends", "accumulation", "group_by_length", "log between saves"],
+    ids=["steps", "epochs", "epoch ends", "accumulation", "group_by_length", "log between saves", "muon"],
 )
 def test_resume_is_bit_exact_from_every_checkpoint(tmp_path, arguments):
     whole = RecordingCollator()
@@ -103,10 +104,14 @@ def test_true_without_a_checkpoint(tmp_path):
         ({"data_seed": 7}, "seed of the data: was 42, is 7"),
         ({"group_by_length": True}, "group_by_length: was False, is True"),
         ({"per_device_train_batch_size": 4, "seed": 7}, "was 8, is 4; seed of the data: was 42, is 7"),
+        ({"weight_decay": 0.5}, "weight_decay: was 0.0, is 0.5"),
+        ({"adam_beta1": 0.5}, r"betas: was \(0.9, 0.999\), is \(0.5, 0.999\)"),
+        ({"adam_beta2": 0.5, "adam_epsilon": 1e-3}, r"is \(0.9, 0.5\); eps: was 1e-08, is 0.001"),
+        ({"optim": "muon"}, "optimizer: was AdamW, is Muon"),
     ],
 )
 def test_other_numbers_are_refused_by_name(undisturbed, tmp_path, changes, words):
-    """Some examples would never be seen, and others twice."""
+    """Some examples would never be seen, and others twice; of an optimizer, the old numbers would go on unsaid."""
     with pytest.raises(ResumeError, match=rf"checkpoint-4: its run began otherwise \(.*{words}\); go on with"):
         build_trainer(tmp_path, **changes).train(undisturbed / "checkpoint-4")
     assert not checkpoints(tmp_path)
@@ -129,11 +134,58 @@ def test_another_optimizer_or_schedule(undisturbed, tmp_path):
         trainer.train(undisturbed / "checkpoint-4")
 
 
+def test_another_number_of_an_optimizer_of_ones_own(tmp_path):
+    def train(folder, momentum, lr, checkpoint=None):
+        trainer = build_trainer(folder)
+        optimizer = torch.optim.SGD(trainer.model.parameters(), lr=lr, momentum=momentum)
+        # It changes the momentum, too, which does not make it another run.
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=20, max_momentum=momentum)
+        trainer.optimizers = optimizer, cycle
+        trainer.train(checkpoint)
+
+    train(tmp_path / "whole", momentum=0.9, lr=0.1)
+    checkpoint = tmp_path / "whole" / "checkpoint-4"
+    with pytest.raises(ResumeError, match=r"momentum: was 0.9, is 0.95; .*initial_lr: was 0.004, is 0.008"):
+        train(tmp_path / "other", 0.95, 0.2, checkpoint)
+    train(tmp_path / "rest", 0.9, 0.1, checkpoint)
+    assert same(last_state(tmp_path / "rest"), last_state(tmp_path / "whole"))
+
+
+def test_another_learning_rate_has_its_effect(undisturbed, tmp_path):
+    """So may one go on after a loss that was no number; the length of the run may change, too."""
+    changes = {"learning_rate": 7e-3, "warmup_steps": 8, "lr_scheduler_type": "cosine", "max_steps": 20}
+    build_trainer(tmp_path / "new", save_strategy="no", **changes).train()
+    trainer = build_trainer(tmp_path / "rest", **changes)
+    trainer.train(undisturbed / "checkpoint-4")
+    new, rest = (
+        {row["step"]: row["learning_rate"] for row in map(json.loads, (tmp_path / n / "metrics.jsonl").open())}
+        for n in ("new", "rest")
+    )
+    assert rest == {step: rate for step, rate in new.items() if step > 4} and max(rest.values()) == 7e-3
+    assert {group["initial_lr"] for group in trainer.optimizer.param_groups} == {7e-3}
+
+
+def test_a_checkpoint_without_the_numbers_of_its_optimizer_goes_on(undisturbed, tmp_path):
+    """Earlier versions did not write them."""
+    checkpoint = tmp_path / "old" / "checkpoint-4"
+    shutil.copytree(undisturbed / "checkpoint-4", checkpoint)
+    state = torch.load(checkpoint / STATE_FILE, weights_only=True)
+    assert [group["weight_decay"] for group in state.pop("options")] == [0.0, 0.0]
+    torch.save(state, checkpoint / STATE_FILE)
+    build_trainer(tmp_path / "rest").train(checkpoint)
+    assert same(last_state(tmp_path / "rest"), last_state(undisturbed))
+
+
 def test_other_frozen_layers(undisturbed, tmp_path):
     trainer = build_trainer(tmp_path)
     trainer.model.freeze("encoder")
     with pytest.raises(ResumeError, match="checkpoint-4: its optimizer has other groups of parameters .*freeze"):
         trainer.train(undisturbed / "checkpoint-4")
+
+
+def test_layer_wise_decay_makes_other_groups(undisturbed, tmp_path):
+    with pytest.raises(ResumeError, match="other groups of parameters .*with the same layerwise_lr_decay"):
+        build_trainer(tmp_path, layerwise_lr_decay=0.9).train(undisturbed / "checkpoint-4")
 
 
 def test_a_checkpoint_that_does_not_say_what_it_began_with(undisturbed, tmp_path):

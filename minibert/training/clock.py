@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 
+import torch
 from tqdm import tqdm
 
 from minibert.training.arguments import TrainingArguments
@@ -33,13 +34,13 @@ class RunClock:
 
     def tick(self, tokens: int) -> None:
         """One more step is done, on so many tokens in this process."""
-        self.step += 1
-        if self.args.max_tokens:  # which all must agree on
-            tokens = int(self.processes.of_first(tokens))
-        self.tokens += tokens * self.processes.count
         now = time.monotonic()
-        self.seconds = self.processes.of_first(self.seconds + now - self._last)
-        self._last = now
+        seconds, self._last = now - self._last, now
+        if self.processes.count > 1:  # they must agree on where the run is, or one would end and the others wait for it
+            tokens, seconds = self.processes.mean(torch.tensor([tokens, seconds], dtype=torch.float64)).tolist()
+        self.step += 1
+        self.tokens += round(tokens * self.processes.count)
+        self.seconds += seconds
 
     @property
     def progress(self) -> float:

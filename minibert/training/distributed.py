@@ -134,14 +134,6 @@ class Processes:
             dist.all_reduce(total)
         return total / self.count
 
-    def of_first(self, value: float) -> float:
-        """The first process's `value`, so that all decide alike."""
-        if self.count == 1:
-            return value
-        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
-        dist.broadcast(shared, src=0)
-        return shared.item()
-
     def gather(self, value: Any) -> list[Any]:
         """Every process's `value`, in the order of the ranks."""
         values = [value] * self.count

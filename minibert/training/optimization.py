@@ -117,7 +117,9 @@ class RunSchedule:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the rates anew, after the optimizer and the clock were restored."""
+        """Set the rates anew, after the optimizer, which brings its old peaks, and the clock were restored."""
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["initial_lr"] = peak
         self.step()
 
 

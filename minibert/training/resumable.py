@@ -28,6 +28,9 @@ from minibert.training.failures import FiniteCheck
 from minibert.training.optimization import RunSchedule, build_optimizer, layerwise_lr_scale
 from minibert.training.seeding import seed_of_batch
 
+# Of a group of parameters: which they are, the rate of a step, and how the same update is computed.
+NOT_COMPARED = {"params", "lr", "foreach", "fused", "capturable", "differentiable"}
+
 
 class Resumable(Evaluator):
     """The part of a `Trainer` that sets up a run, and writes and reads its checkpoints."""
@@ -106,6 +109,7 @@ class Resumable(Evaluator):
         self.optimizer, self.lr_scheduler = self.optimizers
         self.create_optimizer_and_scheduler(self.clock.total_steps)
         self._check_schedule()
+        self.options = self._options()
         self.scaler = torch.amp.GradScaler(self.processes.device.type, enabled=args.fp16)
         self.finite = FiniteCheck(self.processes.device)
         self.unlogged: list[dict[str, Tensor]] = []  # the losses of the steps since the last log
@@ -154,6 +158,17 @@ class Resumable(Evaluator):
         kinds = {name: type(part).__name__ for name, part in parts.items()}
         return self.batches.facts | kinds
 
+    def _options(self) -> list[dict[str, Any]]:
+        """Of each group of parameters what a loaded state would silently replace, its weight decay for example.
+
+        That is as the run begins: a schedule of one's own may change it. The learning rate is among it only there,
+        since another one takes effect in a `RunSchedule`.
+        """
+        is_ours = isinstance(self.lr_scheduler, RunSchedule)
+        left_out = NOT_COMPARED | {"initial_lr"} if is_ours else NOT_COMPARED
+        groups = self.optimizer.param_groups
+        return [{name: value for name, value in group.items() if name not in left_out} for group in groups]
+
     def _save_run(self, metrics: dict[str, float] | None) -> Path:
         """Write a checkpoint, and remove the oldest one if there are too many.
 
@@ -169,6 +184,7 @@ class Resumable(Evaluator):
             self._update_state()
         state = {
             "facts": self._facts,
+            "options": self.options,
             "processes": self.processes.count,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.lr_scheduler.state_dict(),
@@ -197,11 +213,16 @@ class Resumable(Evaluator):
     def _resume(self, folder: Path, state: Any) -> None:
         """Put everything else back to where it was when the checkpoint was written."""
         check_same_run(folder, state.get("facts"), self._facts)
+        # An earlier minibert wrote no options, another PyTorch has others. Another number of groups is refused below.
+        for was, now in zip(state.get("options", []), self.options, strict=False):
+            both = [name for name in was if name in now]
+            check_same_run(folder, {name: was[name] for name in both}, {name: now[name] for name in both})
         try:
             self.optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
             raise ResumeError(
-                f"{folder}: its optimizer has other groups of parameters ({error}); freeze the same layers as before"
+                f"{folder}: its optimizer has other groups of parameters ({error}); freeze the same layers as"
+                " before, with the same layerwise_lr_decay"
             ) from error
         if state["scaler"]:  # of a run in float16
             self.scaler.load_state_dict(state["scaler"])

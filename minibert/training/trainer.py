@@ -155,7 +155,8 @@ class Trainer(Resumable):
         control.should_log = control.should_evaluate = control.should_save = False
         self._tell("on_step_begin")
         model.train()  # a callback may have looked at it without dropout
-        tokens = sum(int(b["attention_mask"].sum()) for b, _ in micro_batches if "attention_mask" in checked(b))
+        counted = [b for b, weight in micro_batches if "attention_mask" in checked(b) and weight > 0]
+        tokens = sum(int(batch["attention_mask"].sum()) for batch in counted)
         counts = self._label_counts(micro_batches)
         losses: dict[str, Tensor] = {}
         for number, ((batch, weight), count) in enumerate(zip(micro_batches, counts, strict=True), start=1):
