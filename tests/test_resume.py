@@ -92,6 +92,14 @@ def test_true_without_a_checkpoint(tmp_path):
         build_trainer(tmp_path).train(resume_from_checkpoint=True)
 
 
+def test_a_run_without_a_log_holds_no_more_of_it_with_every_step(tmp_path):
+    """Neither in memory nor in its checkpoints."""
+    build_trainer(tmp_path, logging_strategy="no").train()
+    sizes = [(folder / STATE_FILE).stat().st_size for folder in checkpoints(tmp_path)]
+    assert len(sizes) == 4 and max(sizes) - min(sizes) < 200  # the digits of a number
+    assert last_state(tmp_path)["unlogged_steps"] == 16
+
+
 # --- as another run
 
 
@@ -174,6 +182,22 @@ def test_a_checkpoint_without_the_numbers_of_its_optimizer_goes_on(undisturbed, 
     torch.save(state, checkpoint / STATE_FILE)
     build_trainer(tmp_path / "rest").train(checkpoint)
     assert same(last_state(tmp_path / "rest"), last_state(undisturbed))
+
+
+def test_a_checkpoint_that_has_the_losses_of_every_step_goes_on(undisturbed, tmp_path):
+    """Earlier versions kept them, here of two steps after the last log."""
+    checkpoint = tmp_path / "old" / "checkpoint-4"
+    shutil.copytree(undisturbed / "checkpoint-4", checkpoint)
+    state = torch.load(checkpoint / STATE_FILE, weights_only=True)
+    assert (state["unlogged"], state.pop("unlogged_steps")) == ([{}], 0)
+    state["unlogged"] = [[{"loss": torch.tensor(loss)} for loss in (5.0, 8.0)]]
+    torch.save(state, checkpoint / STATE_FILE)
+    build_trainer(tmp_path / "rest", logging_steps=2).train(checkpoint)
+    build_trainer(tmp_path / "same", logging_steps=2).train(undisturbed / "checkpoint-4")
+    mixed, rest = (
+        [json.loads(line)["loss"] for line in (tmp_path / name / "metrics.jsonl").open()] for name in ("rest", "same")
+    )
+    assert mixed[0] == pytest.approx((5 + 8 + 2 * rest[0]) / 4) and mixed[1:] == rest[1:]
 
 
 def test_other_frozen_layers(undisturbed, tmp_path):

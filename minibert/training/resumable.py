@@ -112,7 +112,8 @@ class Resumable(Evaluator):
         self.options = self._options()
         self.scaler = torch.amp.GradScaler(self.processes.device.type, enabled=args.fp16)
         self.finite = FiniteCheck(self.processes.device)
-        self.unlogged: list[dict[str, Tensor]] = []  # the losses of the steps since the last log
+        self.unlogged: dict[str, Tensor] = {}  # the sums of the losses since the last log
+        self.unlogged_steps = 0
         self.position = (0, 0)  # the epoch, and how many of its steps are done
         self.best = Best(args)
         self.state = self._new_state()
@@ -192,6 +193,7 @@ class Resumable(Evaluator):
             "clock": self.clock.state(),
             "position": self.position,
             "unlogged": self.processes.gather(self.unlogged),
+            "unlogged_steps": self.unlogged_steps,
             "log_history": self.state.log_history,
             "best": self.best.state(folder.parent),
             **self.processes.random_states(),
@@ -229,16 +231,21 @@ class Resumable(Evaluator):
         self.clock.restore(state["clock"])
         self.lr_scheduler.load_state_dict(state["schedule"])
         self.position = state["position"]
+        unlogged = state["unlogged"]
+        self.unlogged_steps = state.get("unlogged_steps", len(unlogged[0]))
+        if "unlogged_steps" not in state:  # an earlier minibert kept the losses of every step
+            unlogged = [sum_losses(steps) for steps in unlogged]
         if state["processes"] == self.processes.count:
-            unlogged = state["unlogged"][self.processes.rank]
-        else:  # of each step, what would have been logged
-            unlogged = [mean_losses(of_step) for of_step in zip(*state["unlogged"], strict=True)]
-        self.unlogged = [to_device(losses, self.processes.device) for losses in unlogged]
+            own = unlogged[self.processes.rank]
+        else:  # what would have been logged
+            own = {name: total / len(unlogged) for name, total in sum_losses(unlogged).items()}
+        self.unlogged = to_device(own, self.processes.device)
         self.state.log_history = state["log_history"]
         self.best.restore(state["best"], folder.parent)
         self.processes.restore_random_states(state, seed_of_batch(self.args.seed, *self.position))
 
 
-def mean_losses(losses: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Of each name, the mean over all."""
-    return {name: torch.stack([each[name] for each in losses]).mean() for name in losses[0]}
+def sum_losses(losses: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Of each name, the sum over all."""
+    names = list(losses[0]) if losses else []
+    return {name: torch.stack([each[name] for each in losses]).double().sum() for name in names}

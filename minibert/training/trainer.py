@@ -220,7 +220,9 @@ class Trainer(Resumable):
     def _after_step(self, losses: dict[str, Tensor], bar: tqdm, ctrl_c: CtrlC) -> None:
         """Log, evaluate and save, where it is time to, or a callback wants it."""
         step, args = self.clock.step, self.args
-        self.unlogged.append(losses)
+        # In float64, so that nothing is lost in a sum over however many steps.
+        self.unlogged = {name: self.unlogged.get(name, 0) + term.double() for name, term in losses.items()}
+        self.unlogged_steps += 1
         self._update_state()
         self._wish("steps", lambda every: step % every == 0)
         self.control.should_log |= step == 1 and args.logging_first_step
@@ -267,9 +269,10 @@ class Trainer(Resumable):
             self.finite.look()
         if self.control.should_log and self.unlogged:
             # What is logged is the mean since the last time, as in the reference: single batches are noisy.
-            since = {name: torch.stack([step[name] for step in self.unlogged]).mean() for name in self.unlogged[0]}
-            means = {name: self.processes.mean(term).item() for name, term in since.items()}
-            self.unlogged.clear()
+            means = {
+                name: self.processes.mean(total / self.unlogged_steps).item() for name, total in self.unlogged.items()
+            }
+            self.unlogged, self.unlogged_steps = {}, 0
             speed = self.clock.tokens_per_second
             self.log(means | {"learning_rate": self.learning_rate, "tokens_per_second": speed})
             bar.set_postfix_str(f"loss {means['loss']:.3f}, {speed:,.0f} tokens/s")
