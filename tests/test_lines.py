@@ -77,7 +77,7 @@ def test_the_advice_can_be_typed(tmp_path):
     [
         (b"good\n\xe9\n", r"line 2: not UTF-8 \(byte 0xe9 at its beginning\)\. Convert it first\. Western .*GB18030"),
         (b"\xef\xbb\xbfgood \xff\n", r"line 1: not UTF-8 \(byte 0xff after 'good '\)"),
-        (gzip.compress(b"good"), r"line 1: not UTF-8 .*It is compressed: give it a name that ends in \.gz"),
+        (gzip.compress(b"good", mtime=0), r"line 1: not UTF-8 .*It is compressed: give it a name that ends in \.gz"),
         (b"%PDF\0\xff\n", r"line 1: not UTF-8 .*If it is text at all"),
         (b"g\0o\0\n\0", r"line 1: not UTF-8 \(zero bytes\)"),
         (b"one\rtwo\r", r"line 1: lines end in CR alone.*tr '\\r' '\\n'"),
